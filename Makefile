@@ -1,0 +1,36 @@
+# One line each; the README says what they do. PYTHON is used to make .venv, nothing else.
+PYTHON ?= python3
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export VIRTUAL_ENV := $(CURDIR)/.venv
+
+.PHONY: repro test test-deep lint bench clean setup lock
+
+repro: setup
+	@dvc repro && sed -n '1,/^## /{/^## /!p}' reports/summary.md
+
+test: lint
+	@pytest
+
+test-deep: setup
+	@pytest -m deep
+
+lint: setup
+	@ruff check . && ruff format --check . && mypy
+
+bench: setup
+	@python benchmarks/quality.py --help
+
+clean:
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache
+
+setup: .venv/ready
+
+lock:
+	@# CUDA's packages stay out: torch asks for those that its own build needs, and a CPU build needs none.
+	uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-header --no-annotate pyproject.toml | grep -vE '^(nvidia-|cuda-|triton==)' > requirements.lock
+
+.venv/ready: requirements.lock pyproject.toml
+	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch .venv/ready

@@ -1,0 +1,1 @@
+"""Fine-tune text-embedding models for retrieval in one domain, and prove whether it helped."""

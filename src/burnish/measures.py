@@ -1,0 +1,149 @@
+"""Measures of retrieval by trec_eval's own code, and what a difference between two systems is worth."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from ir_measures import AP, RR, R, nDCG
+from ir_measures.providers import registry
+from numpy.typing import NDArray
+
+# Name in metrics -> (measure, depth to which the run is cut before it is measured).
+MEASURES = {
+    "ndcg@5": (nDCG @ 5, 1000),
+    "ndcg@10": (nDCG @ 10, 1000),
+    "recall@1": (R @ 1, 1000),
+    "recall@5": (R @ 5, 1000),
+    "recall@10": (R @ 10, 1000),
+    "recall@100": (R @ 100, 1000),
+    "mrr@10": (RR, 10),  # trec_eval's recip_rank has no cut-off of its own
+    "map@100": (AP @ 100, 1000),
+}
+MAIN = "ndcg@10"
+RECALL_DEPTHS = (1, 2, 3, 5, 10, 20, 50, 100)
+_RESAMPLES = 10_000
+
+
+def judged_by_document(qrels: pl.DataFrame) -> bool:
+    """Whether any judgment names a document; then runs are measured over documents."""
+    return "document" in qrels["unit"]
+
+
+def of_targets(run: pl.DataFrame, passages: pl.DataFrame, *, by_document: bool) -> pl.DataFrame:
+    """A run over what the judgments name: passages as they are, or each document at its best passage's score.
+
+    Args:
+        run: columns query_id, passage_id, score; of one system.
+        passages: columns passage_id, document_id.
+        by_document: whether judgments name documents.
+    """
+    if not by_document:
+        return run.select("query_id", pl.col("passage_id").alias("target_id"), "score")
+    joined = run.join(passages.select("passage_id", pl.col("document_id").alias("target_id")), on="passage_id")
+    return joined.group_by("query_id", "target_id").agg(pl.col("score").max())
+
+
+def of_unit(qrels: pl.DataFrame, passages: pl.DataFrame, *, by_document: bool) -> pl.DataFrame:
+    """Judgments over what runs are measured by: where documents are, a judged passage counts as its document."""
+    if not by_document:
+        return qrels.select("query_id", "target_id", "grade")
+    document = dict(passages.select("passage_id", "document_id").iter_rows())
+    named = qrels.with_columns(pl.col("target_id").replace(document))
+    return named.group_by("query_id", "target_id", maintain_order=True).agg(pl.col("grade").max())
+
+
+def by_query(run: pl.DataFrame, qrels: pl.DataFrame, names: Sequence[str] = tuple(MEASURES)) -> pl.DataFrame:
+    """Each measure of each query, one column a measure; a judged query that the run lacks scores 0.
+
+    Args:
+        run: columns query_id, target_id, score; of one system. Equal scores are ordered by target_id, so that a run does not
+            depend on the order of its rows.
+        qrels: columns query_id, target_id, grade; queries without a grade above 0 are left out.
+        names: keys of MEASURES.
+    """
+    answered = qrels.filter(pl.col("grade") > 0)["query_id"].unique(maintain_order=True).to_list()
+    judged = qrels.filter(pl.col("query_id").is_in(answered))
+    ranked = run.filter(pl.col("query_id").is_in(answered)).sort(
+        ["query_id", "score", "target_id"], descending=[False, True, False]
+    )
+    ranked = ranked.with_columns(pl.int_range(pl.len()).over("query_id").alias("rank"))
+    truth: dict[str, dict[str, int]] = {}
+    for query_id, target_id, grade in judged.select("query_id", "target_id", "grade").iter_rows():
+        truth.setdefault(query_id, {})[target_id] = grade
+    columns: dict[str, dict[str, float]] = {}
+    for depth in sorted({MEASURES[name][1] for name in names}):
+        at_depth = {MEASURES[name][0]: name for name in names if MEASURES[name][1] == depth}
+        lists: dict[str, dict[str, float]] = {}
+        for query_id, target_id, rank in (
+            ranked.filter(pl.col("rank") < depth).select("query_id", "target_id", "rank").iter_rows()
+        ):
+            lists.setdefault(query_id, {})[target_id] = float(-rank)
+        for metric in registry["pytrec_eval"].iter_calc(list(at_depth), truth, lists):
+            columns.setdefault(at_depth[metric.measure], {})[metric.query_id] = metric.value
+    ids = sorted(answered)
+    return pl.DataFrame({"query_id": ids} | {name: [columns.get(name, {}).get(one, 0.0) for one in ids] for name in names})
+
+
+def recall_curve(run: pl.DataFrame, qrels: pl.DataFrame) -> dict[int, float]:
+    """Mean recall at each of RECALL_DEPTHS."""
+    answers = qrels.filter(pl.col("grade") > 0).select("query_id", "target_id")
+    ranked = run.sort(["query_id", "score", "target_id"], descending=[False, True, False])
+    ranked = ranked.with_columns(pl.int_range(1, pl.len() + 1).over("query_id").alias("rank"))
+    found = answers.join(ranked.select("query_id", "target_id", "rank"), on=["query_id", "target_id"], how="left")
+    within = [(pl.col("rank") <= depth).fill_null(value=False).mean().alias(str(depth)) for depth in RECALL_DEPTHS]
+    means = found.group_by("query_id").agg(within).mean()
+    return {depth: mean_of(means, str(depth)) for depth in RECALL_DEPTHS}
+
+
+def mean_of(frame: pl.DataFrame, column: str) -> float:
+    """The mean of a column of numbers, 0 where there is none."""
+    found = frame.select(pl.col(column).mean().fill_null(0.0)).item()
+    assert isinstance(found, float)
+    return found
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A paired difference of two systems over the same queries."""
+
+    mean: float
+    low: float  # 95 % bootstrap interval, percentile method
+    high: float
+    p: float  # two-sided randomisation test
+    queries: int
+    detectable: float  # the smallest true difference that so many queries show with 80 % power at the 5 % level
+
+    def verdict(self) -> str:
+        """One of "better", "worse" and "no difference shown", by whether the interval leaves out 0."""
+        return "better" if self.low > 0 else "worse" if self.high < 0 else "no difference shown"
+
+
+def difference(system: NDArray[np.float64], other: NDArray[np.float64], *, seed: int = 0) -> Difference:
+    """`system` minus `other`, with its uncertainty.
+
+    The interval resamples queries (Sakai, Information Retrieval Experiment, 2018); p is the share of random sign flips whose
+    mean is at least as far from 0 (Smucker, Allan and Carterette, CIKM 2007). The detectable difference is
+    (1.96 + 0.84) standard errors.
+
+    Args:
+        system: one value a query, shape (queries,).
+        other: the same queries in the same order, shape (queries,).
+        seed: of the resampling.
+
+    >>> found = difference(np.array([0.5, 0.6, 0.7]), np.array([0.5, 0.6, 0.7]))
+    >>> (found.mean, found.low, found.high, found.p, found.verdict())
+    (0.0, 0.0, 0.0, 1.0, 'no difference shown')
+    """
+    apart = np.asarray(system, dtype=np.float64) - np.asarray(other, dtype=np.float64)
+    random = np.random.default_rng(seed)
+    number = len(apart)
+    means = np.empty(_RESAMPLES)
+    flipped = np.empty(_RESAMPLES)
+    for at in range(0, _RESAMPLES, 1000):
+        means[at : at + 1000] = apart[random.integers(0, number, (1000, number))].mean(axis=1)
+        flipped[at : at + 1000] = (apart * random.choice([-1.0, 1.0], (1000, number))).mean(axis=1)
+    p = (1 + np.sum(np.abs(flipped) >= abs(apart.mean()) - 1e-12)) / (1 + _RESAMPLES)
+    error = apart.std(ddof=1) / number**0.5 if number > 1 else float("nan")
+    low, high = np.quantile(means, [0.025, 0.975])
+    return Difference(float(apart.mean()), float(low), float(high), float(p), number, float(2.8 * error))

@@ -1,0 +1,33 @@
+"""Records as people keep them: JSON lines, and the words that every kind of record shares."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from burnish.errors import InputError
+
+Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]  # ISO 639
+
+
+def json_lines(path: Path) -> Iterator[dict[str, object]]:
+    """The objects of a JSON-lines file.
+
+    Raises:
+        InputError: naming the line that is not UTF-8, not JSON or not an object.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: expected a file of JSON lines, found none")
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                record = json.loads(line)
+            except ValueError as error:  # UnicodeDecodeError is one too
+                raise InputError(f"{path}, line {number}: expected a JSON object in UTF-8; {error}") from error
+            if not isinstance(record, dict):
+                raise InputError(f"{path}, line {number}: expected a JSON object, found {type(record).__name__}")
+            yield record

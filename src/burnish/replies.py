@@ -1,0 +1,186 @@
+"""The reply store: what a language model answered, kept for good and never asked for twice."""
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Literal, Self, get_args
+
+Status = Literal["ok", "refused", "empty", "truncated", "malformed", "failed-permanently"]
+STATUSES: tuple[Status, ...] = get_args(Status)
+
+_PLACE = ("document_id", "ordinal")  # where an excerpt stood: kept to find it again, but the model was not told
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer and what decided it.
+
+    Attributes:
+        request: model, prompt (file and sha256), excerpt and messages (sha256), parameters, document_id, ordinal.
+        status: what became of the request; only "ok" holds queries.
+        text: what the model wrote, as it came.
+        usage: the tokens that were paid for, where the server told.
+    """
+
+    request: dict[str, Any]
+    status: Status
+    text: str
+    usage: dict[str, int] | None = None
+
+    @property
+    def key(self) -> str:
+        """The sha256 of everything that decides the reply."""
+        return key(self.request)
+
+
+def key(request: dict[str, Any]) -> str:
+    """The sha256 of what decides a reply: all of its request but the excerpt's place and the prompt file's name.
+
+    >>> asked = {"model": "m", "prompt": {"file": "a.txt", "sha256": "0"}, "document_id": "d", "ordinal": 0}
+    >>> key(asked) == key({**asked, "document_id": "e", "prompt": {"file": "b.txt", "sha256": "0"}})
+    True
+    >>> key(asked) == key({**asked, "model": "n"})
+    False
+    """
+    deciding = {name: value for name, value in request.items() if name not in _PLACE}
+    deciding["prompt"] = request["prompt"]["sha256"]
+    return _sha256(deciding)
+
+
+class ReplyStore:
+    """An append-only folder of replies, safe for any number of processes and threads at once.
+
+    Each process appends to a shard of its own, synced after every line: a reply that was paid for outlives `kill -9`.
+    On a clean close the shard takes its content's sha256 as name; one that a kill left behind keeps its first name and
+    is read like any other. A line that is torn or does not match its checksum is counted in `damaged`; its neighbours
+    are kept.
+
+    All replies are held in memory, about 1 GB for a million of them.
+
+    Attributes:
+        damaged: the number of unusable lines, by shard name.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Read what `folder` holds; it need not be there before the first `put`."""
+        self.damaged: dict[str, int] = {}
+        self._folder = folder
+        self._found: dict[str, Reply] = {}
+        self._shard: Path | None = None
+        self._file: BinaryIO | None = None
+        self._lock = threading.Lock()
+        for name, content in _shards(folder):
+            self._read(name, content)
+
+    def get(self, wanted: str) -> Reply | None:
+        """The reply with this key, if there is one."""
+        return self._found.get(wanted)
+
+    def __iter__(self) -> Iterator[Reply]:
+        """Every reply, in the order of keys, whatever shards they lie in."""
+        return iter([self._found[one] for one in sorted(self._found)])
+
+    def __len__(self) -> int:
+        """The number of replies."""
+        return len(self._found)
+
+    def put(self, reply: Reply) -> None:
+        """Keep `reply`; when this returns it is on disk."""
+        with self._lock:
+            self._file = self._file or self._opened()
+            self._file.write(line(reply))
+            os.fsync(self._file.fileno())
+            self._keep(reply)
+
+    def close(self) -> None:
+        """Give this process's shard its lasting name."""
+        if self._file is not None and self._shard is not None:
+            self._file.close()
+            self._file = None
+            name = hashlib.sha256(self._shard.read_bytes()).hexdigest()
+            self._shard.replace(self._folder / f"{name}.jsonl")
+
+    def __enter__(self) -> Self:
+        """The store itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Close the store, whatever happened: what it holds was paid for."""
+        self.close()
+
+    def _opened(self) -> BinaryIO:
+        """A shard that no other process writes, unbuffered, its name already safe on disk."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._shard = self._folder / f"open-{os.getpid()}-{os.urandom(8).hex()}.jsonl"
+        file = self._shard.open("xb", buffering=0)
+        descriptor = os.open(self._folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        return file
+
+    def _read(self, name: str, content: bytes) -> None:
+        for one in content.split(b"\n"):
+            if not one.strip():
+                continue
+            reply = _parsed(one)
+            if reply is None:
+                self.damaged[name] = self.damaged.get(name, 0) + 1
+            else:
+                self._keep(reply)
+
+    def _keep(self, reply: Reply) -> None:
+        """Of two replies with one key keep the better, then the smaller: no order of shards decides it."""
+        standing = self._found.get(reply.key)
+        if standing is None or _rank(reply) < _rank(standing):
+            self._found[reply.key] = reply
+
+
+def line(reply: Reply) -> bytes:
+    """`reply` as a line of a shard: canonical JSON with the checksum of the rest."""
+    body = _body(reply)
+    return _canonical({**body, "sha256": _sha256(body)}) + b"\n"
+
+
+def _body(reply: Reply) -> dict[str, Any]:
+    answer = {"status": reply.status, "text": reply.text, "usage": reply.usage}
+    return {"key": reply.key, "request": reply.request, "reply": answer}
+
+
+def _parsed(one: bytes) -> Reply | None:
+    """The reply on a line, or nothing where the line is not exactly what `line` would write of it."""
+    try:
+        body = json.loads(one)
+        answer = body["reply"]
+        reply = Reply(body["request"], answer["status"], answer["text"], answer["usage"])
+        whole = body["sha256"] == _sha256(_body(reply))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return reply if whole and reply.status in STATUSES and isinstance(reply.text, str) else None
+
+
+def _rank(reply: Reply) -> tuple[bool, str]:
+    return reply.status != "ok", _sha256(_body(reply))
+
+
+def _shards(folder: Path) -> list[tuple[str, bytes]]:
+    """Name and content of each shard; listed anew when another process renames one in between."""
+    while True:
+        try:
+            return [(path.name, path.read_bytes()) for path in sorted(folder.glob("*.jsonl"))]
+        except FileNotFoundError:
+            continue
+
+
+def _canonical(value: object) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def _sha256(value: object) -> str:
+    return hashlib.sha256(_canonical(value)).hexdigest()

@@ -1,0 +1,73 @@
+"""Read the judged queries and the general set."""
+
+from pathlib import Path
+from typing import Annotated
+
+import click
+import polars as pl
+from pydantic import Field
+
+from burnish import atomic, judgments, knobs, tables
+from burnish.errors import InputError, run
+from burnish.judgments import JudgmentFiles, Shares
+from burnish.knobs import Knobs
+from burnish.tables import DOCUMENTS, PASSAGES, QRELS, QUERIES
+
+
+class GeneralKnobs(Knobs):
+    """How many general queries to use, by split."""
+
+    train: Annotated[int, Field(ge=0)]
+    dev: Annotated[int, Field(ge=0)]
+    test: Annotated[int, Field(ge=0)]
+
+
+class CollectKnobs(Knobs):
+    """The section `collect` of params.yaml, where each knob is explained."""
+
+    judgments: list[JudgmentFiles]
+    shares: Shares
+    general: GeneralKnobs
+
+
+@click.command(help=__doc__)
+@click.option("--params", type=click.Path(path_type=Path), required=True, help="File whose section `collect` holds the knobs.")
+@click.option("--corpus", type=click.Path(path_type=Path), required=True, help="Folder of documents and passages.")
+@click.option("--judged", type=click.Path(path_type=Path), required=True, help="Folder of the judgment files.")
+@click.option(
+    "--general", type=click.Path(path_type=Path), required=True, help="Folder of the general set, in MS MARCO's files."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="Folder for queries, qrels, general passages and counts."
+)
+def main(params: Path, corpus: Path, judged: Path, general: Path, out: Path) -> None:
+    """Judgment files, general set -> queries, qrels, general passages, counts."""
+    chosen = knobs.section(params, "collect", CollectKnobs)
+    passage_ids = frozenset(tables.read(PASSAGES, corpus / "passages.parquet")["passage_id"])
+    document_ids = frozenset(tables.read(DOCUMENTS, corpus / "documents.parquet")["document_id"])
+    general_passages, general_set = judgments.general(general, most=chosen.general.model_dump())
+    sets = [
+        judgments.curated(files, judged, passage_ids=passage_ids, document_ids=document_ids, shares=chosen.shares)
+        for files in chosen.judgments
+    ]
+    queries = pl.concat([one.queries for one in [*sets, general_set]], how="diagonal")
+    queries = queries.with_columns(pl.selectors.starts_with(tables.SLICE).fill_null("none"))
+    qrels = pl.concat([one.qrels for one in [*sets, general_set]])
+    if sets and not queries.filter(pl.col("origin") == "curated", pl.col("split") == "test").height:
+        raise InputError("collect.judgments: no test query; give some the split test, or raise collect.shares.test")
+    sizes = queries.group_by("origin", "split").len().sort("origin", "split")
+    counts = {
+        "queries": {f"{origin} {split}": number for origin, split, number in sizes.iter_rows()},
+        "grades": {str(grade): number for grade, number in qrels["grade"].value_counts(sort=True).sort("grade").iter_rows()},
+        "general_passages": general_passages.height,
+    }
+    with atomic.folder(out) as made:
+        tables.write(queries, QUERIES, made / "queries.parquet")
+        tables.write(qrels, QRELS, made / "qrels.parquet")
+        tables.write(general_passages, PASSAGES, made / "general_passages.parquet")
+        atomic.write_json(made / "counts.json", counts)
+    click.echo(f"collect: {counts['queries']}, {qrels.height} judgments, {general_passages.height} general passages")
+
+
+if __name__ == "__main__":
+    run(lambda: main(standalone_mode=False))

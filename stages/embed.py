@@ -1,0 +1,48 @@
+"""Embed passages and queries with a model; what the store holds is not computed again."""
+
+from pathlib import Path
+
+import click
+import polars as pl
+
+from burnish import atomic, encoding, models, tables, vectors
+from burnish.errors import run
+from burnish.tables import PASSAGES, QUERIES
+from burnish.vectors import VectorStore
+
+
+@click.command(help=__doc__)
+@click.option("--model", type=click.Path(path_type=Path), required=True, help="Folder of the model.")
+@click.option("--passages", type=click.Path(path_type=Path), required=True, help="The corpus's passages.")
+@click.option("--general", type=click.Path(path_type=Path), required=True, help="The general set's passages.")
+@click.option(
+    "--queries", type=click.Path(path_type=Path), multiple=True, required=True, help="Queries; may be given several times."
+)
+@click.option("--held-out/--all", default=False, help="Embed held-out queries only.")
+@click.option("--store", type=click.Path(path_type=Path), required=True, help="Folder of the vector store.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the vectors.")
+def main(model: Path, passages: Path, general: Path, queries: tuple[Path, ...], held_out: bool, store: Path, out: Path) -> None:  # fmt: skip # noqa: FBT001
+    """Passages, queries, model -> vectors."""
+    digest, loaded = models.digest(model), models.load(model)
+    bf16 = encoding.bf16_is_faster(loaded.device)
+    asked = pl.concat([tables.read(QUERIES, path).select("query_id", "text", "split") for path in queries])
+    asked = asked.filter(pl.col("split") != "train") if held_out else asked
+    domain, others = tables.read(PASSAGES, passages), tables.read(PASSAGES, general)
+    jobs: dict[str, tuple[pl.Series, list[str], encoding.Role]] = {
+        "passages": (domain["passage_id"], tables.embedded_text(domain), "passage"),
+        "general": (others["passage_id"], tables.embedded_text(others), "passage"),
+        "queries": (asked["query_id"], asked["text"].to_list(), "query"),
+    }
+    computed = {}
+    with atomic.folder(out) as made:
+        for name, (ids, texts, role) in jobs.items():
+            precision = "bfloat16" if bf16 else "float32"
+            shelf = VectorStore.of(store, model_digest=digest, prompt=encoding.prompt(loaded, role), precision=precision)
+            found, computed[name] = shelf.vectors(texts, encoding.encoder(loaded, role, bf16=bf16))
+            vectors.write(made / f"{name}.parquet", ids.to_list(), found)
+    total = {name: len(ids) for name, (ids, _, _) in jobs.items()}
+    click.echo(f"embed: {total}, of which computed now {computed}, the rest from the store")
+
+
+if __name__ == "__main__":
+    run(lambda: main(standalone_mode=False))

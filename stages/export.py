@@ -1,0 +1,64 @@
+"""Make the release: the tuned model at the chosen width, with manifest, model card and proof of parity."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import click
+from pydantic import Field
+
+from burnish import atomic, encoding, knobs, models, release, tables
+from burnish.errors import run
+from burnish.knobs import Knobs
+from burnish.tables import PASSAGES
+
+
+class ExportKnobs(Knobs):
+    """The section `export` of params.yaml, where each knob is explained."""
+
+    width: Annotated[int, Field(ge=0)]
+    licences: dict[str, str]
+    proof_passages: Annotated[int, Field(ge=11)]
+
+
+@click.command(help=__doc__)
+@click.option("--params", type=click.Path(path_type=Path), required=True, help="File whose section `export` holds the knobs.")
+@click.option("--base", type=click.Path(path_type=Path), required=True, help="Folder of the base model.")
+@click.option("--tuned", type=click.Path(path_type=Path), required=True, help="Folder of the tuned model.")
+@click.option("--curves", type=click.Path(path_type=Path), required=True, help="Folder of the training's counts.")
+@click.option("--passages", type=click.Path(path_type=Path), required=True, help="The passages to prove parity on.")
+@click.option("--mixed", type=click.Path(path_type=Path), required=True, help="Folder of the training set.")
+@click.option("--negatives", type=click.Path(path_type=Path), required=True, help="Folder of the negatives.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the release.")
+def main(params: Path, base: Path, tuned: Path, curves: Path, passages: Path, mixed: Path, negatives: Path, out: Path) -> None:
+    """Tuned model -> release, manifest, proof of parity."""
+    chosen = knobs.section(params, "export", ExportKnobs)
+    model = models.load(tuned)
+    summary = json.loads((curves / "counts.json").read_text(encoding="utf-8"))
+    corpus = tables.read(PASSAGES, passages)
+    step = max(1, corpus.height // chosen.proof_passages)
+    texts = tables.embedded_text(corpus.gather_every(step).head(chosen.proof_passages))
+    expected = encoding.encoder(model, "passage")(texts)
+    width = chosen.width or expected.shape[1]
+    with atomic.folder(out) as made:
+        models.save(release.at_width(model, width), made)
+        proof = release.prove(made, expected, texts, width)
+        origin = json.loads((base / models.ORIGIN).read_text(encoding="utf-8"))
+        found = release.manifest(
+            made,
+            base=origin | {"digest": models.digest(base)},
+            training={"recipe": summary["recipe"], "summary": summary, "licences": chosen.licences},
+            data={
+                "queries": mixed / "queries.parquet",
+                "qrels": mixed / "qrels.parquet",
+                "negatives": negatives / "negatives.parquet",
+                "passages": passages,
+            },
+            widths=[one for one in summary["recipe"]["widths"] if one <= width],
+        )
+        release.write_manifest(made, found | {"proof": proof, "width": width})
+    click.echo(f"export: width {width}, lowest cosine {proof['lowest_cosine']:.6f} on {proof['passages']} passages")
+
+
+if __name__ == "__main__":
+    run(lambda: main(standalone_mode=False))

@@ -1,0 +1,74 @@
+"""Choose what is trained on: deduplicate, filter, add general pairs, drop leaks, and audit the result."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import click
+import polars as pl
+from pydantic import Field
+
+from burnish import atomic, audit, knobs, mixing, tables, vectors
+from burnish.errors import run
+from burnish.judgments import Shares
+from burnish.knobs import Knobs
+from burnish.mixing import Corpus, MixRule
+from burnish.tables import DOCUMENTS, PASSAGES, QRELS, QUERIES
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class MixKnobs(Knobs):
+    """The section `mix` of params.yaml, where each knob is explained."""
+
+    synthetic_shares: Shares
+    hold_out: Literal["queries", "documents"]
+    leak_threshold: Annotated[float, Field(ge=0.3, le=1)]
+    max_leak_share: Share
+    round_trip_rank: Annotated[int, Field(ge=0)]
+    round_trip_min_passages: Annotated[int, Field(ge=0)]
+    passages_per_document: Annotated[int, Field(ge=1)]
+    general_share: Annotated[float, Field(ge=0, le=10)]
+    weights: dict[str, Annotated[float, Field(ge=0)]]
+
+
+@click.command(help=__doc__)
+@click.option("--params", type=click.Path(path_type=Path), required=True, help="File whose section `mix` holds the knobs.")
+@click.option("--corpus", type=click.Path(path_type=Path), required=True, help="Folder of documents and passages.")
+@click.option(
+    "--collected", type=click.Path(path_type=Path), required=True, help="Folder of judged queries and the general set."
+)
+@click.option("--synthetic", type=click.Path(path_type=Path), required=True, help="Folder of synthetic queries.")
+@click.option(
+    "--vectors", "embedded", type=click.Path(path_type=Path), required=True, help="Folder of the base model's vectors."
+)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for queries, qrels and counts.")
+def main(params: Path, corpus: Path, collected: Path, synthetic: Path, embedded: Path, out: Path) -> None:
+    """All pairs, base vectors, general set -> training and held-out sets, leak audit, counts."""
+    chosen = knobs.section(params, "mix", MixKnobs)
+    groups = tables.read(DOCUMENTS, corpus / "documents.parquet").select("document_id", "duplicate_group")
+    passages = tables.read(PASSAGES, corpus / "passages.parquet").join(groups, on="document_id", maintain_order="left")
+    folders = (collected, synthetic)
+    queries = pl.concat([tables.read(QUERIES, one / "queries.parquet") for one in folders], how="diagonal")
+    queries = queries.with_columns(pl.selectors.starts_with(tables.SLICE).fill_null("none"))
+    qrels = pl.concat([tables.read(QRELS, one / "qrels.parquet") for one in folders])
+    queries = mixing.with_synthetic_test(queries, qrels, passages, chosen.synthetic_shares)
+    ids = queries["query_id"].to_list()
+    query_vectors = dict(zip(ids, vectors.read(embedded / "queries.parquet", ids), strict=True))
+    base = Corpus(passages, vectors.read(embedded / "passages.parquet", passages["passage_id"].to_list()), query_vectors)
+    rule = MixRule(**chosen.model_dump(include=set(MixRule.__dataclass_fields__)))
+    general_passages = tables.read(PASSAGES, collected / "general_passages.parquet")
+    made = mixing.mixed(queries, qrels, general_passages, base, rule)
+    with atomic.folder(out) as folder:
+        tables.write(made.queries, QUERIES, folder / "queries.parquet")
+        tables.write(made.qrels, QRELS, folder / "qrels.parquet")
+        written = tables.read(QUERIES, folder / "queries.parquet")
+        found = audit.check(written, made.counts, threshold=chosen.leak_threshold, max_dropped_share=chosen.max_leak_share)
+        atomic.write_json(folder / "counts.json", made.counts | {"leaks": found})
+    click.echo(
+        f"mix: offered {made.counts['offered']}, used {made.counts['used']}, dropped {json.dumps(made.counts['dropped'])}"
+    )
+
+
+if __name__ == "__main__":
+    run(lambda: main(standalone_mode=False))

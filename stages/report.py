@@ -1,0 +1,35 @@
+"""Write what people read: the page with every number and ranking, and the summary for a pull request."""
+
+from pathlib import Path
+
+import click
+
+from burnish import atomic, report, tables
+from burnish.errors import run
+from burnish.tables import PASSAGES, QRELS, QUERIES, RUNS
+
+
+@click.command(help=__doc__)
+@click.option("--metrics", type=click.Path(path_type=Path), required=True, help="Folder of metrics and curves.")
+@click.option("--runs", type=click.Path(path_type=Path), required=True, help="File of the runs.")
+@click.option("--corpus", type=click.Path(path_type=Path), required=True, help="Folder of documents and passages.")
+@click.option("--mixed", type=click.Path(path_type=Path), required=True, help="Folder of the queries and judgments.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for index.html and summary.md.")
+def main(metrics: Path, runs: Path, corpus: Path, mixed: Path, out: Path) -> None:
+    """Metrics, runs, queries, judgments, passages -> index.html, summary.md."""
+    measured = report.read_metrics(metrics)
+    changed = report.changes(
+        tables.read(RUNS, runs),
+        tables.read(QUERIES, mixed / "queries.parquet"),
+        tables.read(QRELS, mixed / "qrels.parquet"),
+        tables.read(PASSAGES, corpus / "passages.parquet"),
+    )
+    page, summary = report.page(measured, changed), report.summary(measured, changed)
+    with atomic.folder(out) as folder:
+        atomic.write_text(folder / "index.html", page)
+        atomic.write_text(folder / "summary.md", summary)
+    click.echo(f"report: {changed.better} queries improved, {changed.worse} damaged, {changed.same} as before -> {out}")
+
+
+if __name__ == "__main__":
+    run(lambda: main(standalone_mode=False))

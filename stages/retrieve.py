@@ -1,0 +1,68 @@
+"""Search the corpus with every system that is compared: BM25, the base model, the tuned one at each width."""
+
+from pathlib import Path
+from typing import Annotated
+
+import click
+import polars as pl
+from pydantic import Field
+
+from burnish import atomic, knobs, retrieval, tables, vectors
+from burnish.errors import InputError, run
+from burnish.knobs import Knobs
+from burnish.tables import PASSAGES, QUERIES, RUNS
+
+
+class RetrieveKnobs(Knobs):
+    """The section `retrieve` of params.yaml, where each knob is explained."""
+
+    depth: Annotated[int, Field(ge=100, le=10_000)]
+    widths: Annotated[list[Annotated[int, Field(ge=8)]], Field(min_length=1)]
+    baselines: list[str]
+
+
+@click.command(help=__doc__)
+@click.option("--params", type=click.Path(path_type=Path), required=True, help="File whose section `retrieve` holds the knobs.")
+@click.option("--corpus", type=click.Path(path_type=Path), required=True, help="Folder of documents and passages.")
+@click.option("--collected", type=click.Path(path_type=Path), required=True, help="Folder of the general set's passages.")
+@click.option("--mixed", type=click.Path(path_type=Path), required=True, help="Folder of the queries.")
+@click.option("--base", type=click.Path(path_type=Path), required=True, help="Folder of the base model's vectors.")
+@click.option("--tuned", type=click.Path(path_type=Path), required=True, help="Folder of the tuned model's vectors.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for runs and counts.")
+def main(params: Path, corpus: Path, collected: Path, mixed: Path, base: Path, tuned: Path, out: Path) -> None:
+    """Vectors -> runs, for every system compared."""
+    chosen = knobs.section(params, "retrieve", RetrieveKnobs)
+    queries = tables.read(QUERIES, mixed / "queries.parquet").filter(pl.col("split") == "test")
+    runs, full = [], 0
+    for name, source, general in (
+        ("passages", corpus / "passages.parquet", False),
+        ("general", collected / "general_passages.parquet", True),
+    ):
+        passages = tables.read(PASSAGES, source)
+        asked = queries.filter((pl.col("origin") == "general") == general)
+        if not asked.height:
+            continue
+        runs.append(retrieval.bm25_run(asked, passages, chosen.depth))
+        for system, folder in (("base", base), ("tuned", tuned)):
+            query_vectors = vectors.read(folder / "queries.parquet", asked["query_id"].to_list())
+            passage_vectors = vectors.read(folder / f"{name}.parquet", passages["passage_id"].to_list())
+            full = passage_vectors.shape[1]
+            if system == "base" and max(chosen.widths) > full:
+                raise InputError(
+                    f"retrieve.widths: {max(chosen.widths)} is larger than the model's {full} dimensions; leave it out"
+                )
+            for width in sorted({full, *(one for one in chosen.widths if one < full)}, reverse=True):
+                label = system if width == full else f"{system}@{width}"
+                runs.append(
+                    retrieval.dense_run(label, asked, passages, query_vectors, passage_vectors, width=width, depth=chosen.depth)
+                )
+        runs += [retrieval.baseline_run(baseline, asked, passages, depth=chosen.depth) for baseline in chosen.baselines]
+    found = pl.concat(runs)
+    with atomic.folder(out) as made:
+        tables.write(found, RUNS, made / "runs.parquet")
+        atomic.write_json(made / "counts.json", {"queries": queries.height, "full_width": full})
+    click.echo(f"retrieve: {queries.height} queries x {found['system'].n_unique()} systems -> {found.height} rows")
+
+
+if __name__ == "__main__":
+    run(lambda: main(standalone_mode=False))

@@ -1,0 +1,86 @@
+"""Fine-tune the base model on the training set and its negatives."""
+
+from pathlib import Path
+from typing import Annotated
+
+import click
+import polars as pl
+from pydantic import Field
+
+from burnish import atomic, devset, knobs, models, tables, training, vectors
+from burnish.errors import InputError, run
+from burnish.knobs import Knobs
+from burnish.losses import LOSSES
+from burnish.tables import NEGATIVES, PASSAGES, QRELS, QUERIES
+from burnish.training import Part, Recipe
+
+
+class TrainKnobs(Knobs):
+    """The section `train` of params.yaml, where each knob is explained."""
+
+    loss: Annotated[str, Field(pattern=f"^({'|'.join(LOSSES)})$")]
+    epochs: Annotated[int, Field(ge=1, le=100)]
+    batch_size: Annotated[int, Field(ge=2)]
+    learning_rate: Annotated[float, Field(gt=0, le=0.1)]
+    warmup_share: Annotated[float, Field(ge=0, lt=1)]
+    scale: Annotated[float, Field(gt=0, le=1000)]
+    widths: Annotated[list[Annotated[int, Field(ge=8)]], Field(min_length=1)]
+    max_tokens: Annotated[int, Field(ge=16)]
+    false_negative_threshold: Annotated[float, Field(gt=0)]
+    interpolation: Annotated[float, Field(ge=0, le=1)]
+    evaluations: Annotated[int, Field(ge=1)]
+    patience: Annotated[int, Field(ge=1)]
+    dev_pool: Annotated[int, Field(ge=1)]
+    seed: Annotated[int, Field(ge=0)]
+
+
+@click.command(help=__doc__)
+@click.option("--params", type=click.Path(path_type=Path), required=True, help="File whose section `train` holds the knobs.")
+@click.option("--model", type=click.Path(path_type=Path), required=True, help="Folder of the base model.")
+@click.option("--corpus", type=click.Path(path_type=Path), required=True, help="Folder of documents and passages.")
+@click.option("--collected", type=click.Path(path_type=Path), required=True, help="Folder of the general set's passages.")
+@click.option("--mixed", type=click.Path(path_type=Path), required=True, help="Folder of the training set.")
+@click.option("--negatives", type=click.Path(path_type=Path), required=True, help="Folder of the negatives.")
+@click.option(
+    "--vectors", "embedded", type=click.Path(path_type=Path), required=True, help="Folder of the base model's vectors."
+)
+@click.option(
+    "--checkpoints", type=click.Path(path_type=Path), required=True, help="Folder for checkpoints, which outlive a kill."
+)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the tuned model.")
+@click.option("--curves", type=click.Path(path_type=Path), required=True, help="Folder for the learning curve.")
+def main(params: Path, model: Path, corpus: Path, collected: Path, mixed: Path, negatives: Path, embedded: Path, checkpoints: Path, out: Path, curves: Path) -> None:  # fmt: skip
+    """Training set, negatives, base -> tuned model, learning curve."""
+    chosen = knobs.section(params, "train", TrainKnobs)
+    recipe = Recipe(**{**chosen.model_dump(include=set(Recipe.__dataclass_fields__)), "widths": tuple(chosen.widths)})
+    loaded = models.load(model)
+    if max(chosen.widths) > (full := loaded.get_embedding_dimension() or 0):
+        raise InputError(f"train.widths: {max(chosen.widths)} is larger than the model's {full} dimensions; leave it out")
+    queries = tables.read(QUERIES, mixed / "queries.parquet")
+    qrels = tables.read(QRELS, mixed / "qrels.parquet")
+    found = tables.read(NEGATIVES, negatives / "negatives.parquet")
+    parts = []
+    for name, folder, general in (("passages", corpus, False), ("general", collected, True)):
+        file = folder / ("general_passages.parquet" if general else "passages.parquet")
+        passages = tables.read(PASSAGES, file)
+        own = queries.filter((pl.col("origin") == "general") == general)
+        vectors_of = vectors.read(embedded / f"{name}.parquet", passages["passage_id"].to_list())
+        parts.append(Part(own, passages, vectors_of))
+    known = dict(
+        zip(queries["query_id"], vectors.read(embedded / "queries.parquet", queries["query_id"].to_list()), strict=True)
+    )
+    data = training.training_set(parts, qrels, found, known, threshold=chosen.false_negative_threshold, seed=chosen.seed)
+    dev = [devset.dev_set(part.queries, qrels, part.passages, part.vectors, known, per_query=chosen.dev_pool) for part in parts]
+    job = checkpoints / training.job_digest(recipe, data, models.digest(model))
+    points = training.trained(loaded, data, recipe, measure=devset.combined(dev[0], dev[1]), checkpoints=job)
+    summary = training.summary(data, recipe, points)
+    with atomic.folder(curves) as made:
+        training.write_curve(made / "learning_curve.csv", points)
+        atomic.write_json(made / "counts.json", summary)
+    with atomic.folder(out) as made:
+        models.save(loaded, made)
+    click.echo(f"train: {summary['rows']} rows, {summary['steps']} steps; dev nDCG@10 {summary['dev']}")
+
+
+if __name__ == "__main__":
+    run(lambda: main(standalone_mode=False))

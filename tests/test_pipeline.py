@@ -1,0 +1,163 @@
+"""dvc.yaml against the code: what DVC cannot see, a test does."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import ROOT
+from pydantic import BaseModel
+
+LIBRARY = ROOT / "src" / "burnish"
+PIPELINE: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+STAGES: dict[str, Any] = PIPELINE["stages"]
+
+
+def imported(path: Path) -> set[str]:
+    """The library's modules that a file imports itself."""
+    found: set[str] = set()
+    modules = {module.stem for module in LIBRARY.glob("*.py")}
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module == "burnish":
+            found |= {alias.name for alias in node.names} & modules
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("burnish."):
+            found.add((node.module or "").split(".")[1])
+        elif isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("burnish.")}
+    return found
+
+
+def closure(script: Path) -> set[str]:
+    """The library files that a script imports, directly or through another, as dvc.yaml names them."""
+    seen: set[str] = set()
+    waiting = imported(script)
+    while waiting:
+        module = waiting.pop()
+        seen.add(module)
+        waiting |= imported(LIBRARY / f"{module}.py") - seen
+    files = {f"src/burnish/{module}.py" for module in seen} | {"src/burnish/__init__.py"}
+    templates = {f"src/burnish/{path.name}" for path in LIBRARY.glob("*.j2") if path.name.split(".")[0] in seen}
+    return files | templates
+
+
+def script_of(stage: dict[str, Any]) -> str:
+    """The path of the script that a stage runs."""
+    return str(stage["cmd"].split()[1])
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_deps_are_the_import_closure(name: str) -> None:
+    """A stage depends on its script and on every module that the script imports, and on no other code."""
+    stage = STAGES[name]
+    code = {dep for dep in stage["deps"] if dep.startswith(("src/", "stages/"))}
+    assert code == closure(ROOT / script_of(stage)) | {script_of(stage)}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_command_paths_are_deps_and_outs(name: str) -> None:
+    """Each path in a command is a dependency, an output, or lies in .cache; each dependency and output is in the command."""
+    stage = STAGES[name]
+    words = stage["cmd"].split()[2:]
+    paths = {word for word in words if not word.startswith("--") and word != "params.yaml" and not word.startswith(".cache/")}
+    outs = {next(iter(out)) if isinstance(out, dict) else out for out in stage["outs"]}
+    data = {dep for dep in stage["deps"] if not dep.startswith(("src/", "stages/"))} | outs
+    assert paths == data
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_params_are_the_stage_section(name: str) -> None:
+    """A stage that takes --params depends on the section which its script reads, and on no other."""
+    stage = STAGES[name]
+    source = (ROOT / script_of(stage)).read_text(encoding="utf-8")
+    sections = re.findall(r'knobs\.section\(params, "(\w+)"', source)
+    assert stage.get("params", []) == sections
+    assert ("--params params.yaml" in " ".join(stage["cmd"].split())) == bool(sections)
+
+
+def test_knobs_and_params_agree() -> None:
+    """Every section of params.yaml is accepted by the knobs of its stage, and every stage's section is there."""
+    sys.path.insert(0, str(ROOT / "stages"))
+    sections = set()
+    for script in sorted((ROOT / "stages").glob("*.py")):
+        source = script.read_text(encoding="utf-8")
+        for section, kind in re.findall(r'knobs\.section\(params, "(\w+)", (\w+)\)', source):
+            namespace: dict[str, Any] = {"__name__": f"stage_{script.stem}"}
+            exec(compile(source, str(script), "exec"), namespace)  # noqa: S102 (a stage is a script, not a module)
+            knobs: type[BaseModel] = namespace[kind]
+            knobs.model_validate(PARAMS[section])
+            assert all(field.is_required() for field in knobs.model_fields.values()), f"{kind} has a default in code"
+            sections.add(section)
+    assert sections | {"paths"} == set(PARAMS)
+
+
+def test_every_knob_is_explained() -> None:
+    """Each knob in params.yaml has a comment: above it, beside it, or above the knobs right before it."""
+    lines = (ROOT / "params.yaml").read_text(encoding="utf-8").splitlines()
+    bare = []
+    for number, line in enumerate(lines):
+        if re.match(r"^  [a-z_]+:", line) and "#" not in line:
+            above = number - 1
+            while re.match(r"^  [a-z_]+:", lines[above]):
+                above -= 1
+            if not lines[above].lstrip().startswith("#"):
+                bare.append(line)
+    assert bare == []
+
+
+def test_costly_stages_keep_the_run_cache() -> None:
+    """Only score and report write outside DVC's cache: such an output spoils the run cache for its stage."""
+    uncached = {name for name, stage in STAGES.items() if any(isinstance(out, dict) for out in stage["outs"])}
+    assert uncached == {"score", "report"}
+
+
+def test_base_does_not_depend_on_the_tuned_model() -> None:
+    """Nothing that the baseline needs comes after training: a retrain does not redo it."""
+    producers = {
+        next(iter(out)) if isinstance(out, dict) else out: name for name, stage in STAGES.items() for out in stage["outs"]
+    }
+
+    def ancestors(name: str) -> set[str]:
+        direct = {
+            producers[out] for dep in STAGES[name]["deps"] for out in producers if dep == out or dep.startswith(f"{out}/")
+        }
+        return direct | {further for one in direct for further in ancestors(one)}
+
+    assert "train" in ancestors("embed-tuned")
+    assert not {"train", "export"} & ancestors("embed-base")
+    assert not {"train", "export"} & ancestors("mine")
+
+
+def test_artifact_names_can_be_pulled() -> None:
+    """Artifact names hold letters, digits and hyphens alone: `dvc artifacts get` refuses others."""
+    assert PIPELINE["artifacts"]
+    assert all(re.fullmatch(r"[a-zA-Z0-9-]+", name) for name in PIPELINE["artifacts"])
+
+
+def test_stages_never_import_stages() -> None:
+    """A stage imports the library, never another stage."""
+    names = {path.stem for path in (ROOT / "stages").glob("*.py")}
+    for path in (ROOT / "stages").glob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        assert not modules & (names | {f"stages.{name}" for name in names}), path
+
+
+def test_the_library_has_no_cycle() -> None:
+    """No module of the library imports itself through others."""
+    for module in LIBRARY.glob("*.py"):
+        assert f"src/burnish/{module.name}" not in closure(module) - {"src/burnish/__init__.py"} or module.stem == "__init__"
+
+
+def test_the_library_knows_no_pipeline() -> None:
+    """No library module but the command line names params.yaml, dvc.yaml or click."""
+    for module in LIBRARY.glob("*.py"):
+        if module.stem == "cli":
+            continue
+        tree = ast.parse(module.read_text(encoding="utf-8"))
+        roots = {alias.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+        roots |= {(node.module or "").split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        assert not roots & {"click", "dvc", "stages"}, module
