@@ -18,15 +18,13 @@ from burnish.vectors import VectorStore
 @click.option(
     "--queries", type=click.Path(path_type=Path), multiple=True, required=True, help="Queries; may be given several times."
 )
-@click.option("--held-out/--all", default=False, help="Embed held-out queries only.")
 @click.option("--store", type=click.Path(path_type=Path), required=True, help="Folder of the vector store.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the vectors.")
-def main(model: Path, passages: Path, general: Path, queries: tuple[Path, ...], held_out: bool, store: Path, out: Path) -> None:  # fmt: skip # noqa: FBT001
+def main(model: Path, passages: Path, general: Path, queries: tuple[Path, ...], store: Path, out: Path) -> None:  # fmt: skip
     """Passages, queries, model -> vectors."""
     digest, loaded = models.digest(model), models.load(model)
     bf16 = encoding.bf16_is_faster(loaded.device)
-    asked = pl.concat([tables.read(QUERIES, path).select("query_id", "text", "split") for path in queries])
-    asked = asked.filter(pl.col("split") != "train") if held_out else asked
+    asked = pl.concat([tables.read(QUERIES, path).select("query_id", "text") for path in queries])
     domain, others = tables.read(PASSAGES, passages), tables.read(PASSAGES, general)
     jobs: dict[str, tuple[pl.Series, list[str], encoding.Role]] = {
         "passages": (domain["passage_id"], tables.embedded_text(domain), "passage"),

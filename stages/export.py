@@ -27,10 +27,12 @@ class ExportKnobs(Knobs):
 @click.option("--tuned", type=click.Path(path_type=Path), required=True, help="Folder of the tuned model.")
 @click.option("--curves", type=click.Path(path_type=Path), required=True, help="Folder of the training's counts.")
 @click.option("--passages", type=click.Path(path_type=Path), required=True, help="The passages to prove parity on.")
-@click.option("--mixed", type=click.Path(path_type=Path), required=True, help="Folder of the training set.")
+@click.option("--training", type=click.Path(path_type=Path), required=True, help="Folder of the training set.")
 @click.option("--negatives", type=click.Path(path_type=Path), required=True, help="Folder of the negatives.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the release.")
-def main(params: Path, base: Path, tuned: Path, curves: Path, passages: Path, mixed: Path, negatives: Path, out: Path) -> None:
+def main(
+    params: Path, base: Path, tuned: Path, curves: Path, passages: Path, training: Path, negatives: Path, out: Path
+) -> None:
     """Tuned model -> release, manifest, proof of parity."""
     chosen = knobs.section(params, "export", ExportKnobs)
     model = models.load(tuned)
@@ -49,8 +51,8 @@ def main(params: Path, base: Path, tuned: Path, curves: Path, passages: Path, mi
             base=origin | {"digest": models.digest(base)},
             training={"recipe": summary["recipe"], "summary": summary, "licences": chosen.licences},
             data={
-                "queries": mixed / "queries.parquet",
-                "qrels": mixed / "qrels.parquet",
+                "queries": training / "queries.parquet",
+                "qrels": training / "qrels.parquet",
                 "negatives": negatives / "negatives.parquet",
                 "passages": passages,
             },

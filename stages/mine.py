@@ -27,35 +27,41 @@ class MineKnobs(Knobs):
 
 @click.command(help=__doc__)
 @click.option("--params", type=click.Path(path_type=Path), required=True, help="File whose section `mine` holds the knobs.")
-@click.option("--corpus", type=click.Path(path_type=Path), required=True, help="Folder of documents and passages.")
-@click.option("--collected", type=click.Path(path_type=Path), required=True, help="Folder of the general set's passages.")
-@click.option("--mixed", type=click.Path(path_type=Path), required=True, help="Folder of the training set.")
+@click.option("--passages", "corpus", type=click.Path(path_type=Path), required=True, help="The corpus's passages.")
+@click.option("--general", type=click.Path(path_type=Path), required=True, help="The general set's passages.")
+@click.option("--training", type=click.Path(path_type=Path), required=True, help="Folder of the training set.")
 @click.option(
-    "--vectors", "embedded", type=click.Path(path_type=Path), required=True, help="Folder of the base model's vectors."
+    "--passage-vectors", type=click.Path(path_type=Path), required=True, help="The base model's vectors of the passages."
+)
+@click.option(
+    "--general-vectors",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The base model's vectors of the general passages.",
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for negatives and counts.")
-def main(params: Path, corpus: Path, collected: Path, mixed: Path, embedded: Path, out: Path) -> None:
+def main(params: Path, corpus: Path, general: Path, training: Path, passage_vectors: Path, general_vectors: Path, out: Path) -> None:  # fmt: skip
     """Training set, base vectors -> negatives, counts."""
     chosen = knobs.section(params, "mine", MineKnobs)
     if chosen.first_rank > chosen.last_rank:
         raise InputError(f"mine: first_rank {chosen.first_rank} is beyond last_rank {chosen.last_rank}; no rank is left")
     rule = Rule(**chosen.model_dump())
-    queries = tables.read(QUERIES, mixed / "queries.parquet").filter(pl.col("split") == "train")
-    qrels = tables.read(QRELS, mixed / "qrels.parquet")
+    queries = tables.read(QUERIES, training / "queries.parquet").filter(pl.col("split") == "train")
+    qrels = tables.read(QRELS, training / "qrels.parquet")
     negatives, counts = [], {}
-    general = pl.col("origin") == "general"
-    for name, source, file, chosen_queries in (
-        ("domain", corpus / "passages.parquet", "passages", queries.filter(~general)),
-        ("general", collected / "general_passages.parquet", "general", queries.filter(general)),
+    is_general = pl.col("origin") == "general"
+    for name, source, embedded, asked in (
+        ("domain", corpus, passage_vectors, queries.filter(~is_general)),
+        ("general", general, general_vectors, queries.filter(is_general)),
     ):
         passages = tables.read(PASSAGES, source)
-        ids = chosen_queries["query_id"].to_list()
+        ids = asked["query_id"].to_list()
         mined = mining.from_tables(
-            chosen_queries,
+            asked,
             passages,
             qrels,
-            query_vectors=vectors.read(embedded / "queries.parquet", ids),
-            passage_vectors=vectors.read(embedded / f"{file}.parquet", passages["passage_id"].to_list()),
+            query_vectors=vectors.read(training / "vectors.parquet", ids),
+            passage_vectors=vectors.read(embedded, passages["passage_id"].to_list()),
             rule=rule,
         )
         negatives.append(mined.rows)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import click
+import numpy as np
 import polars as pl
 from pydantic import Field
 
@@ -42,7 +43,9 @@ class MixKnobs(Knobs):
 @click.option(
     "--vectors", "embedded", type=click.Path(path_type=Path), required=True, help="Folder of the base model's vectors."
 )
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for queries, qrels and counts.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="Folder for training (train and dev), test, and counts."
+)
 def main(params: Path, corpus: Path, collected: Path, synthetic: Path, embedded: Path, out: Path) -> None:
     """All pairs, base vectors, general set -> training and held-out sets, leak audit, counts."""
     chosen = knobs.section(params, "mix", MixKnobs)
@@ -60,9 +63,13 @@ def main(params: Path, corpus: Path, collected: Path, synthetic: Path, embedded:
     general_passages = tables.read(PASSAGES, collected / "general_passages.parquet")
     made = mixing.mixed(queries, qrels, general_passages, base, rule)
     with atomic.folder(out) as folder:
-        tables.write(made.queries, QUERIES, folder / "queries.parquet")
-        tables.write(made.qrels, QRELS, folder / "qrels.parquet")
-        written = tables.read(QUERIES, folder / "queries.parquet")
+        # Test judgments lie apart: a new one changes no file that training depends on.
+        for name, part in mixing.by_use(made).items():
+            tables.write(part.queries, QUERIES, folder / name / "queries.parquet")
+            tables.write(part.qrels, QRELS, folder / name / "qrels.parquet")
+        trained = tables.read(QUERIES, folder / "training" / "queries.parquet")["query_id"].to_list()
+        vectors.write(folder / "training" / "vectors.parquet", trained, np.stack([query_vectors[one] for one in trained]))
+        written = pl.concat([tables.read(QUERIES, folder / name / "queries.parquet") for name in ("training", "test")])
         found = audit.check(written, made.counts, threshold=chosen.leak_threshold, max_dropped_share=chosen.max_leak_share)
         atomic.write_json(folder / "counts.json", made.counts | {"leaks": found})
     click.echo(

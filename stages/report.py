@@ -13,15 +13,15 @@ from burnish.tables import PASSAGES, QRELS, QUERIES, RUNS
 @click.option("--metrics", type=click.Path(path_type=Path), required=True, help="Folder of metrics and curves.")
 @click.option("--runs", type=click.Path(path_type=Path), required=True, help="File of the runs.")
 @click.option("--corpus", type=click.Path(path_type=Path), required=True, help="Folder of documents and passages.")
-@click.option("--mixed", type=click.Path(path_type=Path), required=True, help="Folder of the queries and judgments.")
+@click.option("--test", type=click.Path(path_type=Path), required=True, help="Folder of the queries and judgments.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for index.html and summary.md.")
-def main(metrics: Path, runs: Path, corpus: Path, mixed: Path, out: Path) -> None:
+def main(metrics: Path, runs: Path, corpus: Path, test: Path, out: Path) -> None:
     """Metrics, runs, queries, judgments, passages -> index.html, summary.md."""
     measured = report.read_metrics(metrics)
     changed = report.changes(
         tables.read(RUNS, runs),
-        tables.read(QUERIES, mixed / "queries.parquet"),
-        tables.read(QRELS, mixed / "qrels.parquet"),
+        tables.read(QUERIES, test / "queries.parquet"),
+        tables.read(QRELS, test / "qrels.parquet"),
         tables.read(PASSAGES, corpus / "passages.parquet"),
     )
     page, summary = report.page(measured, changed), report.summary(measured, changed)

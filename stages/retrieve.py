@@ -23,23 +23,23 @@ class RetrieveKnobs(Knobs):
 
 @click.command(help=__doc__)
 @click.option("--params", type=click.Path(path_type=Path), required=True, help="File whose section `retrieve` holds the knobs.")
-@click.option("--corpus", type=click.Path(path_type=Path), required=True, help="Folder of documents and passages.")
-@click.option("--collected", type=click.Path(path_type=Path), required=True, help="Folder of the general set's passages.")
-@click.option("--mixed", type=click.Path(path_type=Path), required=True, help="Folder of the queries.")
+@click.option("--passages", "corpus", type=click.Path(path_type=Path), required=True, help="The corpus's passages.")
+@click.option("--general", type=click.Path(path_type=Path), required=True, help="The general set's passages.")
+@click.option("--test", type=click.Path(path_type=Path), required=True, help="Folder of the test queries.")
 @click.option("--base", type=click.Path(path_type=Path), required=True, help="Folder of the base model's vectors.")
 @click.option("--tuned", type=click.Path(path_type=Path), required=True, help="Folder of the tuned model's vectors.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for runs and counts.")
-def main(params: Path, corpus: Path, collected: Path, mixed: Path, base: Path, tuned: Path, out: Path) -> None:
+def main(params: Path, corpus: Path, general: Path, test: Path, base: Path, tuned: Path, out: Path) -> None:
     """Vectors -> runs, for every system compared."""
     chosen = knobs.section(params, "retrieve", RetrieveKnobs)
-    queries = tables.read(QUERIES, mixed / "queries.parquet").filter(pl.col("split") == "test")
+    queries = tables.read(QUERIES, test / "queries.parquet")
+    is_general = pl.col("origin") == "general"
     runs, full = [], 0
-    for name, source, general in (
-        ("passages", corpus / "passages.parquet", False),
-        ("general", collected / "general_passages.parquet", True),
+    for name, source, asked in (
+        ("passages", corpus, queries.filter(~is_general)),
+        ("general", general, queries.filter(is_general)),
     ):
         passages = tables.read(PASSAGES, source)
-        asked = queries.filter((pl.col("origin") == "general") == general)
         if not asked.height:
             continue
         runs.append(retrieval.bm25_run(asked, passages, chosen.depth))

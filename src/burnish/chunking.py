@@ -39,11 +39,16 @@ class Passage:
 
 @dataclass(frozen=True)
 class _Piece:
-    heading: str
+    path: tuple[str, ...]  # of headings, the outermost first
     text: str
     tokens: int
     heading_tokens: int
     joint: str  # what stands between this piece and the one before it, where both are in one passage
+
+    @property
+    def heading(self) -> str:
+        """The path in one line."""
+        return " > ".join(self.path)
 
 
 def passages(blocks: Sequence[Block], title: str, sizes: Sizes, token_counts: TokenCounts) -> list[Passage]:
@@ -58,7 +63,7 @@ def passages(blocks: Sequence[Block], title: str, sizes: Sizes, token_counts: To
     for piece in pieces:
         if current and not _fits(current, piece, title, sizes, token_counts):
             found.append(current)
-            current = _tail(current, sizes.overlap) if piece.heading == current[-1].heading else []
+            current = _tail(current, sizes.overlap) if piece.path == current[-1].path else []
             if current and sum(p.tokens for p in current) + piece.tokens > _room(title, piece.heading, sizes, token_counts):
                 current = []
         current.append(piece)
@@ -106,17 +111,17 @@ def _pieces(blocks: Sequence[Block], title: str, sizes: Sizes, token_counts: Tok
         if block.kind == "heading" and not bare:
             path = [(level, text) for level, text in path if level < block.level] + [(block.level, block.text)]
             continue
-        heading = " > ".join(text for _, text in path)
-        inside = token_counts([path[-1][1]])[0] if path else 0  # the heading's own line, where it stands inside a passage
-        room = _room(title, heading, sizes, token_counts)
+        outline = tuple(text for _, text in path)
+        inside = token_counts([outline[-1]])[0] if outline else 0  # the heading's own line, where it stands inside a passage
+        room = _room(title, " > ".join(outline), sizes, token_counts)
         joint = "\n" if block.kind == "list" else "\n\n"
         if tokens <= room:
-            yield _Piece(heading, block.text, tokens, inside, joint)
+            yield _Piece(outline, block.text, tokens, inside, joint)
             continue
         inner = "\n" if block.kind in {"code", "table", "list"} else " "
         parts = block.text.split("\n") if inner == "\n" else sentences(block.text)
         for number, part in enumerate(_small_enough([p for p in parts if p.strip()], room, token_counts)):
-            yield _Piece(heading, part[0], part[1], inside, inner if number else joint)
+            yield _Piece(outline, part[0], part[1], inside, inner if number else joint)
 
 
 def _small_enough(parts: list[str], room: int, token_counts: TokenCounts) -> Iterator[tuple[str, int]]:
@@ -125,12 +130,19 @@ def _small_enough(parts: list[str], room: int, token_counts: TokenCounts) -> Ite
             yield part, tokens
             continue
         # No line or sentence end in reach: halve at white space, or anywhere in scripts without it, until it fits.
-        middle = part.rfind(" ", 0, len(part) // 2 + 1)
-        middle = middle if middle > len(part) // 4 else len(part) // 2
+        middle = _middle(part)
         if middle == 0:
             yield part, tokens
             continue
         yield from _small_enough([half for half in (part[:middle], part[middle:].lstrip()) if half], room, token_counts)
+
+
+def _middle(part: str) -> int:
+    """Where to halve `part`: at the white space nearest before its middle, else after it, else right in the middle."""
+    half = len(part) // 2
+    before = max(part.rfind(space, 0, half + 1) for space in " \n\t")
+    after = min((at for space in " \n\t" if (at := part.find(space, half)) > 0), default=0)
+    return before if before > len(part) // 4 else after or max(before, 0) or half
 
 
 def _room(title: str, heading: str, sizes: Sizes, token_counts: TokenCounts) -> int:
@@ -143,17 +155,21 @@ def _fits(current: list[_Piece], piece: _Piece, title: str, sizes: Sizes, token_
     tokens = sum(p.tokens for p in current) + _inner_headings([*current, piece])
     if tokens + piece.tokens > _room(title, current[0].heading, sizes, token_counts):
         return False
-    return piece.heading == current[0].heading or tokens < sizes.minimum or piece.heading == current[-1].heading
+    last = current[-1].path
+    if piece.path in {current[0].path, last}:
+        return True
+    opens_chapter = last[: len(piece.path) - 1] != piece.path[:-1]  # headings above its own, which no line would tell
+    return tokens < sizes.minimum and not opens_chapter
 
 
 def _inner_headings(chosen: list[_Piece]) -> int:
-    return sum(piece.heading_tokens for last, piece in pairwise(chosen) if piece.heading != last.heading)
+    return sum(piece.heading_tokens for last, piece in pairwise(chosen) if piece.path != last.path)
 
 
 def _tail(chosen: list[_Piece], overlap: int) -> list[_Piece]:
     tail: list[_Piece] = []
     for piece in reversed(chosen[1:]):
-        if sum(p.tokens for p in tail) + piece.tokens > overlap:
+        if piece.path != chosen[-1].path or sum(p.tokens for p in tail) + piece.tokens > overlap:
             break
         tail.insert(0, piece)
     return tail
@@ -163,8 +179,8 @@ def _joined(chosen: list[_Piece]) -> str:
     """The passage's text; a section that begins inside it brings its own heading along as a line."""
     text = chosen[0].text
     for before, piece in pairwise(chosen):
-        if piece.heading != before.heading:
-            text += f"\n\n{piece.heading.rsplit(' > ', 1)[-1]}\n{piece.text}"
+        if piece.path != before.path:
+            text += f"\n\n{piece.path[-1]}\n{piece.text}"
         else:
             text += piece.joint + piece.text
     return text

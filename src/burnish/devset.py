@@ -1,5 +1,6 @@
 """The dev measure: nDCG@10 over a fixed pool of passages, cheap enough to take many times in a training."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -24,6 +25,11 @@ class DevSet:
     qrels: pl.DataFrame  # query_id, target_id, grade
     passages: pl.DataFrame  # PASSAGES, of the pool
     by_document: bool
+
+    def digest(self) -> str:
+        """The identity of what is measured: queries, judgments and pool."""
+        parts = [frame.write_ndjson() for frame in (self.queries, self.qrels, self.passages)]
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
     def ndcg(self, model: SentenceTransformer) -> float:
         """Mean nDCG@10 of `model`."""
@@ -69,19 +75,20 @@ def dev_set(
     )
 
 
-def combined(domain: DevSet | None, general: DevSet | None) -> Callable[[SentenceTransformer], dict[str, float]]:
+def combined(
+    domain: DevSet | None, general: DevSet | None, base: SentenceTransformer
+) -> Callable[[SentenceTransformer], dict[str, float]]:
     """A function from a model to its dev measures; `score`, which picks the best model, is the domain's nDCG@10 less what
-    the general set's has fallen since the function was first called, that is, below the untrained model's.
+    the general set's has fallen below the base's. The base is measured here, so that a resumed training has it too.
     """
-    first: list[float] = []
+    before = general.ndcg(base) if general else 0.0
 
     def measure(model: SentenceTransformer) -> dict[str, float]:
         found = {"dev": domain.ndcg(model)} if domain else {}
         score = found.get("dev", 0.0)
         if general:
             found["general_dev"] = general.ndcg(model)
-            first.append(found["general_dev"])
-            score -= max(0.0, first[0] - found["general_dev"])
+            score -= max(0.0, before - found["general_dev"])
         return found | {"score": score}
 
     return measure

@@ -39,7 +39,8 @@ def encoder(model: SentenceTransformer, role: Role, *, bf16: bool = False) -> Ca
 
     def encode(texts: Sequence[str]) -> Vectors:
         model.eval()
-        ids = tokenizer([before + text for text in texts], truncation=True, max_length=model.max_seq_length)["input_ids"]
+        full = [before + text for text in texts]
+        ids = tokenizer(full, truncation=True, max_length=model.max_seq_length)["input_ids"] if full else []
         order = sorted(range(len(ids)), key=lambda at: -len(ids[at]))
         vectors = np.empty((len(ids), model.get_embedding_dimension() or 0), dtype=np.float32)
         with (

@@ -22,19 +22,25 @@ def findings(root: Path, *, enough: float) -> list[Finding]:
     if not counts.is_file():
         return [*found, Finding("note", "no corpus yet: run `dvc repro mix`, then ask again")]
     found += doctor.corpus(json.loads(counts.read_text(encoding="utf-8")))
-    if not (root / "data/mixed/queries.parquet").is_file():
+    training, test_folder = root / "data/mixed/training", root / "data/mixed/test"
+    if not (test_folder / "queries.parquet").is_file():
         return [*found, Finding("note", "no queries yet: run `dvc repro mix`, then ask again")]
-    queries = tables.read(QUERIES, root / "data/mixed/queries.parquet")
-    trained = queries.filter(pl.col("split") == "train", pl.col("origin") != "general").height
+    trained = (
+        tables.read(QUERIES, training / "queries.parquet")
+        .filter(pl.col("split") == "train", pl.col("origin") != "general")
+        .height
+    )
     found.append(Finding("ok" if trained >= doctor.FEW_PAIRS else "note", f"{trained} domain queries to train on"))
-    test = queries.filter(pl.col("split") == "test", pl.col("origin") != "general")
+    test = tables.read(QUERIES, test_folder / "queries.parquet").filter(pl.col("origin") != "general")
     found += _recall(root, test, enough)
     return found + doctor.test_size(test.height, ", ".join(test["origin"].unique().sort()))
 
 
 def _recall(root: Path, test: pl.DataFrame, enough: float) -> list[Finding]:
     passages = tables.read(PASSAGES, root / "data/corpus/passages.parquet")
-    qrels = tables.read(QRELS, root / "data/mixed/qrels.parquet").filter(pl.col("query_id").is_in(test["query_id"].to_list()))
+    qrels = tables.read(QRELS, root / "data/mixed/test/qrels.parquet").filter(
+        pl.col("query_id").is_in(test["query_id"].to_list())
+    )
     by_document = measures.judged_by_document(qrels)
     truth = measures.of_unit(qrels, passages, by_document=by_document).filter(pl.col("grade") > 0)
     answers = [frozenset(truth.filter(pl.col("query_id") == one)["target_id"]) for one in test["query_id"]]

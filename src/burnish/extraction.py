@@ -223,10 +223,15 @@ def _write_part(buffer: list[dict[str, Any]], parts: Path) -> None:
 
 def _write_sorted(parts: Path, passages: Path) -> None:
     """One table, sorted by id, from the part files; DuckDB sorts on disk what memory does not hold."""
+    folder = _quoted(parts)
     with atomic.file(passages) as temporary, duckdb.connect() as connection:
         connection.execute("set memory_limit = '2GB'; set threads = 1")  # one thread: the same bytes each time
-        connection.execute(f"set temp_directory = '{parts}'")
+        connection.execute(f"set temp_directory = '{folder}'")
         connection.execute(
-            f"copy (select * from read_parquet('{parts}/*.parquet') order by passage_id) "
-            f"to '{temporary}' (format parquet, compression zstd)"
+            f"copy (select * from read_parquet('{folder}/*.parquet') order by passage_id) "
+            f"to '{_quoted(temporary)}' (format parquet, compression zstd)"
         )
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,10 @@ def curated(
         InputError: a file is missing or malformed, or a grade names an id that the corpus does not have.
     """
     whole = root / files.qrels  # the right side wins where it is absolute
-    paths = [whole] if whole.is_file() else sorted(root.glob(files.qrels))
+    try:
+        paths = [whole] if whole.is_file() else sorted(root.glob(files.qrels))
+    except (NotImplementedError, ValueError):  # an absolute glob, or `**` inside a name
+        paths = []
     if not paths:
         raise InputError(f"{root / files.qrels}: expected judgments, found no file; mend `collect.judgments` or empty it")
     records = pl.DataFrame(
@@ -152,6 +156,9 @@ def held_out_split(cluster: str, shares: Shares) -> str:
 def _with_splits(queries: pl.DataFrame, by_file: pl.DataFrame, shares: Shares) -> pl.DataFrame:
     """Own field first, then the file's name, then the hash; where files give no dev, some of train becomes dev."""
     files = dict(by_file.select("query_id", "file_split").iter_rows())
+    if len(files) < by_file.height:
+        twice = by_file.filter(pl.col("query_id").is_duplicated())["query_id"].min()
+        raise InputError(f"collect.judgments: query {twice!r} stands in the judgment files of two splits; leave it in one")
     lacks_dev = bool(files) and "dev" not in files.values() and "dev" not in queries["split"].to_list()
     names = duplicates.clusters(queries["text"].to_list(), 0.7)
     only_dev = Shares(test=0.0, dev=shares.dev)
@@ -194,12 +201,12 @@ def _grades(path: Path) -> Iterator[tuple[str, str, int]]:
         where = f"{path}, record {number}"
         text = _field(record, _GRADE, where)
         try:
-            grade = int(float(text))
-        except ValueError as error:
-            raise InputError(f"{where}: grade {text!r}; expected a whole number from 0 (no answer) up") from error
-        if not 0 <= grade <= 127:
-            raise InputError(f"{where}: grade {grade}; expected 0 (no answer) to 127")
-        yield _field(record, _QREL_QUERY, where), _field(record, _TARGET_ID, where), grade
+            grade = float(text)
+        except ValueError:
+            grade = math.nan
+        if not (0 <= grade <= 127 and grade.is_integer()):
+            raise InputError(f"{where}: grade {text!r}; expected a whole number from 0 (no answer) to 127")
+        yield _field(record, _QREL_QUERY, where), _field(record, _TARGET_ID, where), int(grade)
 
 
 def _is_trec(path: Path) -> bool:
@@ -254,7 +261,7 @@ def _field(record: dict[str, object], names: tuple[str, ...], where: str) -> str
     for name in names:
         if record.get(name) not in (None, ""):
             return str(record[name])
-    raise InputError(f"{where}: expected a field named {' or '.join(names)}, found {sorted(record)}")
+    raise InputError(f"{where}: expected a field named {' or '.join(names)}, found {sorted(map(str, record))}")
 
 
 def _split_of(path: Path) -> Literal["train", "dev", "test", ""]:

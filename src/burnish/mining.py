@@ -50,6 +50,7 @@ def hard_negatives(
     positives: Sequence[frozenset[int]],
     excluded: Sequence[frozenset[int]],
     judged: Mapping[int, Sequence[int]],
+    names: tuple[Sequence[str], Sequence[str]],
     rule: Rule,
 ) -> Mined:
     """The negatives of each query, judged non-answers first, then by the rule from the base model's ranking.
@@ -60,6 +61,7 @@ def hard_negatives(
         positives: for each query the passages that answer it; the lowest of their scores counts for the rule.
         excluded: for each query what must not be a negative: its positives, their duplicates, other judged answers.
         judged: for some queries the passages that an expert graded 0.
+        names: the ids of queries and passages; draws go by them, so that one more row changes no other's.
         rule: what a negative must be.
     """
     indices, scores = SEARCHES[rule.search](queries, passages, rule.last_rank)
@@ -77,7 +79,7 @@ def hard_negatives(
         likely += passed_over
         taken = {row[1] for row in chosen}
         pool = [one for one in ranked if one[0] not in taken][: rule.pool]
-        pool.sort(key=lambda one: _draw(query, one[0]))
+        pool.sort(key=lambda one: _draw(names[0][query], names[1][one[0]]))
         chosen += [
             (query, one, rank, score, own - score, rule.search) for one, rank, score in pool[: rule.per_query - len(chosen)]
         ]
@@ -110,7 +112,7 @@ def _ranked(
     return passed, likely
 
 
-def _draw(query: int, passage: int) -> bytes:
+def _draw(query: str, passage: str) -> bytes:
     return hashlib.sha256(f"{query}\0{passage}".encode()).digest()
 
 
@@ -149,7 +151,12 @@ def from_tables(
         passage_vectors,
         positives=[frozenset(positives[one]) for one in ids],
         excluded=[frozenset(answers[one]) for one in ids],
-        judged={at: [row for row in judged[one] if row not in answers[one]] for at, one in enumerate(ids) if one in judged},
+        judged={
+            at: [row for row in dict.fromkeys(judged[one]) if row not in answers[one]]
+            for at, one in enumerate(ids)
+            if one in judged
+        },
+        names=(ids, list(place)),
         rule=rule,
     )
     rows = mined.rows.select(

@@ -8,7 +8,7 @@ import polars as pl
 
 from burnish import duplicates
 from burnish.errors import InputError
-from burnish.judgments import Shares, held_out_split
+from burnish.judgments import Judged, Shares, held_out_split
 from burnish.search import exact
 from burnish.tables import QRELS
 from burnish.vectors import Vectors
@@ -73,6 +73,16 @@ def with_synthetic_test(queries: pl.DataFrame, qrels: pl.DataFrame, passages: pl
             "mix: no test query, neither curated nor synthetic; write judgments, or raise mix.synthetic_shares.test"
         )
     return found
+
+
+def by_use(found: Mixed) -> dict[str, Judged]:
+    """What training reads ("training": train and dev) and what only judging reads ("test")."""
+    test = pl.col("split") == "test"
+    parts = {"training": found.queries.filter(~test), "test": found.queries.filter(test)}
+    return {
+        name: Judged(queries, found.qrels.filter(pl.col("query_id").is_in(queries["query_id"].to_list())))
+        for name, queries in parts.items()
+    }
 
 
 def mixed(queries: pl.DataFrame, qrels: pl.DataFrame, general_passages: pl.DataFrame, corpus: Corpus, rule: MixRule) -> Mixed:

@@ -1,6 +1,7 @@
 """Records as people keep them: JSON lines, and the words that every kind of record shares."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -10,13 +11,14 @@ from pydantic import Field
 from burnish.errors import InputError
 
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]  # ISO 639
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # half a character, if its other half does not follow
 
 
 def json_lines(path: Path) -> Iterator[dict[str, object]]:
     """The objects of a JSON-lines file.
 
     Raises:
-        InputError: naming the line that is not UTF-8, not JSON or not an object.
+        InputError: naming the line that is not UTF-8, not JSON, not Unicode or not an object.
     """
     if not path.is_file():
         raise InputError(f"{path}: expected a file of JSON lines, found none")
@@ -26,7 +28,9 @@ def json_lines(path: Path) -> Iterator[dict[str, object]]:
                 continue
             try:
                 record = json.loads(line)
-            except ValueError as error:  # UnicodeDecodeError is one too
+                if _SURROGATE.search(line):
+                    json.dumps(record, ensure_ascii=False).encode()
+            except (ValueError, RecursionError) as error:  # UnicodeError is a ValueError
                 raise InputError(f"{path}, line {number}: expected a JSON object in UTF-8; {error}") from error
             if not isinstance(record, dict):
                 raise InputError(f"{path}, line {number}: expected a JSON object, found {type(record).__name__}")

@@ -34,9 +34,13 @@ def exact(queries: Vectors, passages: Vectors, k: int) -> tuple[Indices, Vectors
     scores = np.empty((len(queries), k), np.float32)
     for start in range(0, len(queries), block) if k else ():
         rows = torch.from_numpy(np.ascontiguousarray(queries[start : start + block])).to(device)
-        best = torch.topk(rows @ columns, k)
+        products = rows @ columns
+        best = torch.topk(products, k)
         indices[start : start + block] = best.indices.cpu().numpy()
         scores[start : start + block] = best.values.cpu().numpy()
+        for tied in torch.nonzero((products >= best.values[:, -1:]).sum(dim=1) > k).flatten().tolist():
+            first = torch.sort(products[tied], descending=True, stable=True).indices[:k]  # topk takes any of them
+            indices[start + tied] = first.cpu().numpy()
     return _in_order(indices, scores)
 
 
@@ -46,7 +50,7 @@ def approximate(queries: Vectors, passages: Vectors, k: int) -> tuple[Indices, V
     if not k or not len(queries):
         return np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
     index = Index(ndim=passages.shape[1], metric="ip", dtype="f32", expansion_search=max(_EXPANSION, k))
-    index.add(np.arange(len(passages)), passages)
+    index.add(np.arange(len(passages)), passages, threads=1)  # with more the graph depends on which comes first
     found = index.search(queries, k)
     distances = np.asarray(found.distances).reshape(len(queries), k).astype(np.float32)
     return _in_order(np.asarray(found.keys).reshape(len(queries), k).astype(np.int64), 1 - distances)

@@ -109,7 +109,11 @@ def _files(source: FilesSource, root: Path) -> Iterator[Pending]:
     pattern = source.path
     if (root / pattern).is_dir():
         pattern = f"{pattern.rstrip('/')}/**/*"
-    for path in sorted(root.glob(pattern)):
+    try:
+        paths = sorted(root.glob(pattern))
+    except (NotImplementedError, ValueError) as error:
+        raise InputError(f"sources: path {source.path!r}: expected a path or glob relative to {root}; {error}") from error
+    for path in paths:
         hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
         if path.is_file() and not hidden and path.suffix.lower() in parsing.FORMATS:
             name = path.relative_to(root).as_posix()
@@ -121,10 +125,12 @@ def _records(source: RecordsSource, root: Path) -> Iterator[Pending]:
     path = root / source.path
     fields = [source.id_field, source.title_field, source.text_field]
     for number, record in enumerate(_rows(path, source.kind)):
-        missing = [field for field in fields if record.get(field) is None]
+        missing = [field for field in fields if field not in record]
         if missing:
             raise InputError(f"{path}: record {number + 1} lacks field {missing[0]!r}; found {sorted(record)}")
-        document_id, title, text = (str(record[field]) for field in fields)
+        document_id, title, text = ("" if record[field] is None else str(record[field]) for field in fields)
+        if not document_id:
+            raise InputError(f"{path}: record {number + 1}: expected an id in field {source.id_field!r}, found none")
         yield Pending(document_id, source.kind, path.name, title, source.language, text, partial(_paragraphs, text))
 
 
@@ -135,7 +141,7 @@ def _rows(path: Path, kind: str) -> Iterator[dict[str, object]]:
         yield from json_lines(path)
         return
     try:
-        scan = pl.scan_csv(path) if kind == "csv" else pl.scan_parquet(path)
+        scan = pl.scan_csv(path, infer_schema=False) if kind == "csv" else pl.scan_parquet(path)
         for batch in scan.collect_batches(chunk_size=10_000):
             yield from batch.iter_rows(named=True)
     except pl.exceptions.PolarsError as error:

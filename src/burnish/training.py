@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from burnish.vectors import Vectors
 
 _POINTS = "points.json"
 _BEST = "best"
+_FINISHED = "finished.json"  # the trainer's log, once a job has come to its end
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Recipe:
 
     loss: str
     epochs: int
+    min_steps: int
     batch_size: int
     learning_rate: float
     warmup_share: float
@@ -78,6 +81,13 @@ class Recipe:
     evaluations: int
     patience: int
     seed: int
+
+    def passes(self, rows: int) -> int:
+        """How often `rows` rows are gone through: `epochs` times, or as often as `min_steps` takes.
+
+        One recipe for sets of any size: what few rows lack is steps, not a schedule of their own.
+        """
+        return max(self.epochs, math.ceil(self.min_steps / math.ceil(rows / self.batch_size)))
 
 
 def training_set(
@@ -237,11 +247,14 @@ def trained(
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
-    steps = recipe.epochs * -(-len(data.queries) // recipe.batch_size)
+    epochs = recipe.passes(len(data.queries))
+    steps = epochs * math.ceil(len(data.queries) / recipe.batch_size)
     every = max(1, steps // recipe.evaluations)
+    rows = data.dataset()
+    roles: dict[str, encoding.Role] = {name: "query" if name == "query" else "passage" for name in rows.column_names}
     arguments = SentenceTransformerTrainingArguments(
         output_dir=str(checkpoints),
-        num_train_epochs=recipe.epochs,
+        num_train_epochs=epochs,
         per_device_train_batch_size=recipe.batch_size,
         learning_rate=recipe.learning_rate,
         warmup_steps=round(recipe.warmup_share * steps),
@@ -250,8 +263,9 @@ def trained(
         save_strategy="steps",
         save_steps=every,
         save_total_limit=1,
-        logging_steps=max(1, steps // 50),
+        logging_steps=next(n for n in range(max(1, steps // 50), 0, -1) if every % n == 0),  # else a resumed curve differs
         seed=recipe.seed,
+        prompts={name: before for name, role in roles.items() if (before := encoding.prompt(model, role))},
         full_determinism=False,
         report_to="none",
         disable_tqdm=None,
@@ -263,16 +277,35 @@ def trained(
     trainer = _Trainer(
         model=model,
         args=arguments,
-        train_dataset=data.dataset(),
+        train_dataset=rows,
         loss=losses.loss(recipe.loss, model, data.masks, scale=recipe.scale, batch_tokens=budget, widths=recipe.widths),
         callbacks=[judge],
     )
     trainer.groups = data.passages[:, 0]
     checkpoints.mkdir(parents=True, exist_ok=True)
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(checkpoints)))
+    finished = checkpoints / _FINISHED
+    if finished.is_file():  # killed after its end, before its outputs were written
+        judge.take_up(steps)
+        history = json.loads(finished.read_text(encoding="utf-8"))
+    else:
+        trainer.train(resume_from_checkpoint=_last_whole_checkpoint(checkpoints))
+        history = trainer.state.log_history
+        atomic.write_json(finished, history, digits=17)
     model.load_state_dict(interpolated(base, judge.best_weights(model), recipe.interpolation))
     model.max_seq_length = full_length
-    return learning_curve(judge.points, trainer.state.log_history)
+    return learning_curve(judge.points, history)
+
+
+def _last_whole_checkpoint(folder: Path) -> str | None:
+    """The newest checkpoint that was written to its end, which its state closes; others are removed."""
+    while found := get_last_checkpoint(str(folder)):
+        try:
+            TrainerState.load_from_json(str(Path(found) / "trainer_state.json"))
+        except (FileNotFoundError, ValueError):
+            shutil.rmtree(found)
+        else:
+            return found
+    return None
 
 
 def interpolated(base: dict[str, Tensor], tuned: dict[str, Tensor], share: float) -> dict[str, Tensor]:
@@ -294,9 +327,7 @@ class _Judge(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ARG002
         """Take up the points before the checkpoint that training resumes from, or measure the untrained model."""
-        if (self.folder / _POINTS).is_file():
-            known = json.loads((self.folder / _POINTS).read_text(encoding="utf-8"))
-            self.points = [point for point in known if point["step"] <= state.global_step]
+        self.take_up(state.global_step)
         if not self.points:
             self._take(kwargs["model"], 0)
 
@@ -308,6 +339,12 @@ class _Judge(TrainerCallback):
             best = max(self.points, key=lambda point: point["score"])
             since = sum(point["step"] > best["step"] for point in self.points)
             control.should_training_stop = control.should_training_stop or since >= self.patience
+
+    def take_up(self, last_step: float) -> None:
+        """The points that an earlier run took, up to `last_step`."""
+        if (self.folder / _POINTS).is_file():
+            known = json.loads((self.folder / _POINTS).read_text(encoding="utf-8"))
+            self.points = [point for point in known if point["step"] <= last_step]
 
     def best_weights(self, model: SentenceTransformer) -> dict[str, Tensor]:
         """The weights of the best measure; of equal ones the latest."""
@@ -325,11 +362,13 @@ class _Judge(TrainerCallback):
         atomic.write_json(self.folder / _POINTS, self.points, digits=12)
 
 
-def job_digest(recipe: Recipe, data: TrainingSet, model_digest: str) -> str:
-    """The identity of a training job: recipe, rows and base model; checkpoints of one are never another's."""
+def job_digest(recipe: Recipe, data: TrainingSet, model_digest: str, dev_digest: str) -> str:
+    """The identity of a training job: recipe, rows, base model, dev measure and code; none takes up another's checkpoints."""
     rows = hashlib.sha256(json.dumps([list(data.queries), data.passages.tolist()]).encode()).hexdigest()
     texts = hashlib.sha256("\0".join(data.texts).encode()).hexdigest()
-    whole = json.dumps([asdict(recipe), data.masks.threshold, rows, texts, model_digest])
+    code = [hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest() for module in (encoding, losses)]
+    code.append(hashlib.sha256(Path(__file__).read_bytes()).hexdigest())
+    whole = json.dumps([asdict(recipe), data.masks.threshold, rows, texts, model_digest, dev_digest, code])
     return hashlib.sha256(whole.encode()).hexdigest()[:32]
 
 

@@ -1,0 +1,215 @@
+"""Hard negatives: hard, and not the answer."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from burnish import mining, tables
+from burnish.mining import Mined, Rule, hard_negatives
+from burnish.tables import NEGATIVES, PASSAGES, QRELS, QUERIES
+from burnish.vectors import Vectors
+
+RULE = Rule(per_query=2, first_rank=1, last_rank=100, pool=20, max_share=0.95, search="exact")
+
+
+def at_angles(*cosines: float) -> Vectors:
+    """Unit vectors in the plane, each with the given cosine to (1, 0)."""
+    return np.array([[cosine, np.sqrt(1 - cosine**2)] for cosine in cosines], dtype=np.float32)
+
+
+def mined(passages: Vectors, rule: Rule = RULE, **given: Any) -> Mined:
+    """The negatives of one query, (1, 0), whose answer is passage 0."""
+    names = (["q"], [str(at) for at in range(len(passages))])
+    known: dict[str, Any] = {"names": names, "positives": [frozenset({0})], "excluded": [frozenset({0})], "judged": {}}
+    return hard_negatives(at_angles(1.0), passages, **known | given, rule=rule)
+
+
+def found(mined_: Mined) -> set[int]:
+    """The passages of the rows."""
+    return set(mined_.rows["passage"])
+
+
+def test_what_scores_nearly_as_the_answer_is_left_out() -> None:
+    """NV-Retriever's rule: with a positive at 0.80, 0.77 is too near (0.9625 of it), 0.75 is not (0.9375)."""
+    one = mined(at_angles(0.80, 0.77, 0.75, 0.70, 0.9))
+    assert (found(one), one.likely_answers, one.candidates) == ({2, 3}, 2, 4)
+
+
+def test_the_weakest_of_several_positives_decides() -> None:
+    """A query answered at 0.9 and at 0.6 takes nothing above 0.57."""
+    one = mined(at_angles(0.9, 0.6, 0.58, 0.5, 0.4), positives=[frozenset({0, 1})], excluded=[frozenset({0, 1})])
+    assert found(one) == {3, 4}
+
+
+def test_each_row_tells_rank_score_margin_and_miner() -> None:
+    """Rank counts the answer too; margin is what the answer scores more."""
+    row = mined(at_angles(0.8, 0.5, 0.1), replace(RULE, per_query=1, pool=1)).rows.row(0, named=True)
+    assert row == {
+        "query": 0,
+        "passage": 1,
+        "rank": 2,
+        "score": pytest.approx(0.5),
+        "margin": pytest.approx(0.3),
+        "miner": "exact",
+    }
+
+
+def test_judged_non_answers_come_first_whatever_they_score() -> None:
+    """A passage that an expert graded 0 is known to be no answer, even where the base ranks it above the answer."""
+    rows = mined(at_angles(0.8, 0.5, 0.79, 0.1), judged={0: [2]}).rows
+    assert rows["passage"].to_list()[0] == 2
+    assert rows["miner"].to_list() == ["judged", "exact"]
+    assert rows["passage"].n_unique() == 2
+
+
+def test_the_pool_bounds_how_easy_a_negative_may_be() -> None:
+    """Out of a pool of three only the three hardest that pass are drawn."""
+    passages = at_angles(0.9, *np.linspace(0.8, 0.1, 30))
+    assert found(mined(passages, replace(RULE, pool=3, per_query=3))) == {1, 2, 3}
+
+
+def test_ranks_before_the_first_and_after_the_last_are_left_out() -> None:
+    """The window is of ranks in the base's list, the answer's own counted."""
+    passages = at_angles(0.9, *np.linspace(0.8, 0.1, 8))
+    assert found(mined(passages, replace(RULE, first_rank=4, last_rank=6, per_query=10))) == {3, 4, 5}
+
+
+def test_a_query_with_too_few_candidates_is_counted_short() -> None:
+    """Fewer negatives than asked for is a number in the metrics, not a silence."""
+    one = mined(at_angles(0.8, 0.5), replace(RULE, per_query=2))
+    assert (one.rows.height, one.queries_short) == (1, 1)
+
+
+def test_no_negatives_asked_for_gives_none() -> None:
+    """per_query 0 turns mining off."""
+    one = mined(at_angles(0.8, 0.5), replace(RULE, per_query=0))
+    assert (one.rows.height, one.queries_short) == (0, 0)
+
+
+def unit(count: int, seed: int) -> Vectors:
+    """Random unit vectors near one another."""
+    made = np.random.default_rng(seed).normal(size=(count, 8)).astype(np.float32) + 0.5
+    return made / np.linalg.norm(made, axis=1, keepdims=True)
+
+
+def test_random_corpora_obey_the_rule() -> None:
+    """Over 50 queries and 300 passages: no positive, no score above the share, no passage twice, window kept."""
+    queries = unit(50, 0)
+    passages = np.concatenate([0.9 * queries + 0.1 * unit(50, 1), 0.8 * queries + 0.2 * unit(50, 2), unit(200, 3)])
+    passages /= np.linalg.norm(passages, axis=1, keepdims=True)
+    names = ([str(at) for at in range(50)], [str(at) for at in range(300)])
+    positives = [frozenset({at, at + 50}) for at in range(50)]
+    rule = replace(RULE, per_query=4, first_rank=2, last_rank=60)
+    made = hard_negatives(
+        queries, passages, positives=positives, excluded=positives, judged={}, names=names, rule=rule
+    )
+    rows = made.rows
+    assert rows.height > 100
+    assert rows.select("query", "passage").n_unique() == rows.height
+    for row in rows.iter_rows(named=True):
+        own = min(float(queries[row["query"]] @ passages[one]) for one in positives[row["query"]])
+        assert row["passage"] not in positives[row["query"]]
+        assert row["score"] <= 0.95 * own + 1e-6
+        assert row["margin"] == pytest.approx(own - row["score"], abs=1e-6)
+        assert 2 <= row["rank"] <= 60
+
+
+# Tables
+
+
+def corpus(*texts: str) -> pl.DataFrame:
+    """One passage a text, two passages a document: d0#0, d0#1, d1#0 and so on."""
+    rows = [(f"d{at // 2}#{at % 2}", f"d{at // 2}", at % 2, "", "", text, 5) for at, text in enumerate(texts)]
+    return pl.DataFrame(rows, schema=PASSAGES.columns, orient="row")
+
+
+def asked(*ids: str) -> pl.DataFrame:
+    """Training queries."""
+    return pl.DataFrame([(one, one, "en", "curated", "train") for one in ids], schema=QUERIES.columns, orient="row")
+
+
+def judged(*rows: tuple[str, str, str, int]) -> pl.DataFrame:
+    """Rows of query, target, unit, grade."""
+    return pl.DataFrame([(*row, 1.0, "curated") for row in rows], schema=QRELS.columns, orient="row")
+
+
+def from_tables(texts: list[str], cosines: list[float], qrels: pl.DataFrame, rule: Rule = RULE) -> pl.DataFrame:
+    """The negatives of query q over passages with the given cosines."""
+    return mining.from_tables(
+        asked("q"),
+        corpus(*texts),
+        qrels,
+        query_vectors=at_angles(1.0),
+        passage_vectors=at_angles(*cosines),
+        rule=rule,
+    ).rows
+
+
+def test_a_duplicate_text_of_an_answer_is_never_a_negative() -> None:
+    """d1#0 has the answer's very words, and a rule that lets every score pass would take it."""
+    rows = from_tables(
+        ["answer", "b", "answer", "c"],
+        [0.8, 0.5, 0.8, 0.4],
+        judged(("q", "d0#0", "passage", 1)),
+        replace(RULE, max_share=2.0, per_query=10),
+    )
+    assert set(rows["passage_id"]) == {"d0#1", "d1#1"}
+    tables.checked(rows, NEGATIVES, "mined")
+
+
+def test_no_passage_of_a_judged_document_is_a_negative() -> None:
+    """A document of grade 1 counts with all its passages, though one of them was made the positive."""
+    rows = from_tables(
+        ["a", "b", "c", "e"],
+        [0.8, 0.7, 0.5, 0.4],
+        judged(("q", "d0", "document", 1), ("q", "d0#0", "passage", 1)),
+        replace(RULE, per_query=10),
+    )
+    assert set(rows["passage_id"]) == {"d1#0", "d1#1"}
+
+
+def test_a_passage_judged_no_answer_twice_comes_once() -> None:
+    """Graded 0 by itself and with its document: one row a passage, as the table's key demands."""
+    rows = from_tables(
+        ["a", "b", "c", "e"],
+        [0.8, 0.7, 0.5, 0.4],
+        judged(("q", "d0#0", "passage", 1), ("q", "d1#0", "passage", 0), ("q", "d1", "document", 0)),
+    )
+    assert set(tables.checked(rows, NEGATIVES, "mined")["passage_id"]) == {"d1#0", "d1#1"}
+
+
+def test_a_judged_non_answer_with_an_answers_text_is_left_out() -> None:
+    """Judgments that contradict each other teach nothing."""
+    rows = from_tables(
+        ["answer", "b", "answer", "c"],
+        [0.8, 0.5, 0.8, 0.4],
+        judged(("q", "d0#0", "passage", 1), ("q", "d1#0", "passage", 0)),
+    )
+    assert "d1#0" not in set(rows["passage_id"])
+
+
+def test_order_of_queries_and_passages_changes_nothing() -> None:
+    """Draws go by ids: shuffled tables, and one more query and passage, leave every other choice as it was."""
+    count = 40
+    passages = corpus(*(f"text {at}" for at in range(2 * count)))
+    queries = asked(*(f"q{at}" for at in range(count)))
+    qrels = judged(*((f"q{at}", f"d{at}#0", "passage", 1) for at in range(count)))
+    vectors, asked_for = unit(2 * count, 3), unit(count, 4)
+
+    def chosen(rows: list[int], columns: list[int]) -> pl.DataFrame:
+        made = mining.from_tables(
+            queries[rows],
+            passages[columns],
+            qrels,
+            query_vectors=asked_for[rows],
+            passage_vectors=vectors[columns],
+            rule=RULE,
+        )
+        return made.rows.select("query_id", "passage_id").sort("query_id", "passage_id")
+
+    plain = chosen(list(range(count)), list(range(2 * count)))
+    assert chosen(list(range(count))[::-1], list(range(2 * count))[::-1]).equals(plain)
+    assert chosen(list(range(1, count)), list(range(2 * count))).equals(plain.filter(pl.col("query_id") != "q0"))

@@ -1,0 +1,335 @@
+"""Training: the same bytes twice, whole after a kill, and the best weights kept."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+from torch import Tensor
+
+from burnish import encoding, models, training
+from burnish.losses import FalseNegatives
+from burnish.tables import NEGATIVES, PASSAGES, QRELS, QUERIES
+from burnish.training import GroupedBatches, Part, Recipe, TrainingSet
+
+SUBJECTS = ("cook", "sail", "sing", "draw", "swim", "read")
+RECIPE = Recipe(
+    loss="mnrl",
+    epochs=2,
+    batch_size=4,
+    learning_rate=1e-4,
+    warmup_share=0.1,
+    scale=20.0,
+    widths=(384, 64),
+    max_tokens=32,
+    interpolation=1.0,
+    evaluations=3,
+    patience=3,
+    seed=7,
+)
+Measure = Callable[[SentenceTransformer], dict[str, float]]
+
+
+def data() -> TrainingSet:
+    """Twelve rows: two queries for each of six passages, and one shared negative each."""
+    count = len(SUBJECTS)
+    texts = [f"The way to {one} is long." for one in SUBJECTS] + [f"Stone number {at}" for at in range(count)]
+    passages = np.array([[at // 2, count + at // 2] for at in range(2 * count)])
+    masks = FalseNegatives(
+        np.eye(2 * count, dtype=np.float32),
+        np.eye(2 * count, dtype=np.float32),
+        passages,
+        [frozenset({at // 2}) for at in range(2 * count)],
+        threshold=2.0,
+    )
+    queries = [f"{how} {one}" for one in SUBJECTS for how in ("how to", "why")]
+    return TrainingSet(queries, passages, texts, masks)
+
+
+def closeness(model: SentenceTransformer) -> dict[str, float]:
+    """A dev measure that training raises: how much nearer queries are to answers than to stones."""
+    rows = data()
+    asked, found = (encoding.encoder(model, "query")(texts) for texts in (rows.queries, rows.texts))
+    right, wrong = ((asked * found[rows.passages[:, column]]).sum(axis=1).mean() for column in (0, 1))
+    return {"score": float(right - wrong)}
+
+
+class Killed(Exception):
+    """The process ends here."""
+
+
+def dies_at(call: int) -> Measure:
+    """`closeness`, which ends the process at its `call`-th call."""
+    calls = iter(range(1, 100))
+
+    def measure(model: SentenceTransformer) -> dict[str, float]:
+        if next(calls) == call:
+            raise Killed
+        return closeness(model)
+
+    return measure
+
+
+def falling() -> Measure:
+    """A dev measure that says that every step did harm."""
+    calls = iter(range(100))
+    return lambda model: {"score": float(-next(calls))}
+
+
+def run(
+    base: Path, checkpoints: Path, measure: Measure = closeness, recipe: Recipe = RECIPE
+) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
+    """(weights, curve) of a training from the base model."""
+    model = models.load(base, "cpu")
+    curve = training.trained(model, data(), recipe, measure=measure, checkpoints=checkpoints)
+    return {name: value.clone() for name, value in model.state_dict().items()}, curve
+
+
+def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    """Whether all weights agree bit for bit."""
+    return all(torch.equal(one[name], other[name]) for name in other)
+
+
+@pytest.fixture(scope="module")
+def whole(base_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
+    """(weights, curve) of an uninterrupted training."""
+    return run(base_model, tmp_path_factory.mktemp("whole"))
+
+
+def test_training_raises_the_dev_measure(whole: tuple[Any, list[dict[str, float]]]) -> None:
+    """The untrained model comes first on the curve, and the last measure is higher."""
+    measured = [point for point in whole[1] if "score" in point]
+    assert [point["step"] for point in measured] == [0, 2, 4, 6]
+    assert measured[-1]["score"] > measured[0]["score"] + 0.01
+
+
+def test_training_twice_gives_the_same_weights_and_curve(base_model: Path, tmp_path: Path, whole: tuple[Any, Any]) -> None:
+    """One seed, one machine: the same bytes."""
+    weights, curve = run(base_model, tmp_path)
+    assert same(weights, whole[0])
+    assert curve == whole[1]
+
+
+def test_another_seed_gives_other_weights(base_model: Path, tmp_path: Path, whole: tuple[Any, Any]) -> None:
+    """So that the same weights twice are the seed's doing."""
+    assert not same(run(base_model, tmp_path, recipe=replace(RECIPE, seed=8))[0], whole[0])
+
+
+@pytest.mark.parametrize("call", [2, 3, 4])
+def test_a_killed_training_goes_on_to_the_same_end(
+    base_model: Path, tmp_path: Path, whole: tuple[Any, Any], call: int
+) -> None:
+    """Killed at a measure before or after a checkpoint, in the first epoch or the second: weights and curve are as if not."""
+    with pytest.raises(Killed):
+        run(base_model, tmp_path, dies_at(call))
+    weights, curve = run(base_model, tmp_path)
+    assert same(weights, whole[0])
+    assert curve == whole[1]
+
+
+def test_a_resumed_training_repeats_no_step(base_model: Path, tmp_path: Path) -> None:
+    """Killed at its third measure, it takes up the points before: two more calls end it."""
+    with pytest.raises(Killed):
+        run(base_model, tmp_path, dies_at(3))
+    calls = []
+    run(base_model, tmp_path, lambda model: calls.append(1) or closeness(model))
+    assert len(calls) == 2
+
+
+def test_a_half_written_checkpoint_is_not_believed(base_model: Path, tmp_path: Path, whole: tuple[Any, Any]) -> None:
+    """Killed while a checkpoint is written, the next run goes on from what is whole."""
+    with pytest.raises(Killed):
+        run(base_model, tmp_path, dies_at(3))
+    torn = tmp_path / "checkpoint-4"
+    shutil.copytree(tmp_path / "checkpoint-2", torn)
+    (torn / "trainer_state.json").unlink()
+    (torn / "optimizer.pt").write_bytes(b"torn")
+    assert same(run(base_model, tmp_path)[0], whole[0])
+
+
+def test_a_finished_training_is_not_trained_again(base_model: Path, tmp_path: Path) -> None:
+    """Killed after its end but before the stage's, it gives the same again, stopped early or not."""
+    recipe = replace(RECIPE, patience=1)
+    weights, curve = run(base_model, tmp_path, falling(), recipe)
+    again, same_curve = run(base_model, tmp_path, falling(), recipe)
+    assert max(point["step"] for point in curve) == 2
+    assert same_curve == curve
+    assert same(again, weights)
+
+
+def test_without_a_gain_the_base_is_kept(base_model: Path, tmp_path: Path) -> None:
+    """Where every measure is worse than the untrained model's, the tuned model is the base."""
+    weights, _ = run(base_model, tmp_path, falling(), replace(RECIPE, patience=1))
+    assert same(weights, models.load(base_model, "cpu").state_dict())
+
+
+def test_interpolation_nought_gives_the_base(base_model: Path, tmp_path: Path) -> None:
+    """Not one step from it, though training went on."""
+    weights, _ = run(base_model, tmp_path, recipe=replace(RECIPE, epochs=1, interpolation=0.0))
+    assert same(weights, models.load(base_model, "cpu").state_dict())
+
+
+def test_interpolation_is_a_straight_line() -> None:
+    """0.25 of the way from 0 to 8 is 2; whole numbers are the tuned model's."""
+    base, tuned = ({"w": torch.tensor([one]), "n": torch.tensor([int(one)])} for one in (0.0, 8.0))
+    found = training.interpolated(base, tuned, 0.25)
+    assert (found["w"].item(), found["n"].item()) == (2.0, 8)
+
+
+def test_the_models_reading_length_survives_training(base_model: Path, tmp_path: Path) -> None:
+    """Training reads 32 tokens; what it leaves reads as many as before."""
+    model = models.load(base_model, "cpu")
+    before = model.max_seq_length
+    training.trained(model, data(), replace(RECIPE, epochs=1), measure=closeness, checkpoints=tmp_path)
+    assert model.max_seq_length == before
+
+
+# Batches
+
+
+def sampler(groups: list[int], *, size: int, epoch: int = 0, seed: int = 7) -> GroupedBatches:
+    """A sampler over rows whose positives are `groups`."""
+    made = GroupedBatches.__new__(GroupedBatches)
+    vars(made).update(groups=np.array(groups), batch_size=size, seed=seed, epoch=epoch)
+    return made
+
+
+def test_every_row_comes_once_an_epoch() -> None:
+    """In as many batches as the sampler says."""
+    one = sampler([at % 17 for at in range(101)], size=8)
+    batches = list(one)
+    assert sorted(row for batch in batches for row in batch) == list(range(101))
+    assert (len(batches), {len(batch) for batch in batches[:-1]}) == (len(one), {8})
+
+
+def test_rows_of_one_passage_stay_together() -> None:
+    """Groups of four in batches of eight: two passages a batch."""
+    groups = [at % 10 for at in range(40)]
+    assert {len({groups[row] for row in batch}) for batch in sampler(groups, size=8)} == {2}
+
+
+def test_each_epoch_has_its_own_order_and_each_seed() -> None:
+    """The same epoch and seed always the same."""
+    groups = [at % 10 for at in range(40)]
+    plain = list(sampler(groups, size=8))
+    assert list(sampler(groups, size=8)) == plain
+    assert list(sampler(groups, size=8, epoch=1)) != plain
+    assert list(sampler(groups, size=8, seed=8)) != plain
+
+
+# Rows
+
+
+def part(prefix: str, texts: int, queries: dict[str, str]) -> Part:
+    """Passages prefix0, prefix1 ... and queries with their split."""
+    passages = [(f"{prefix}{at}", f"{prefix}{at}", 0, "", "", f"{prefix} text {at}", 3) for at in range(texts)]
+    asked = [(name, f"text of {name}", "en", "curated", split) for name, split in queries.items()]
+    return Part(
+        pl.DataFrame(asked, schema=QUERIES.columns, orient="row"),
+        pl.DataFrame(passages, schema=PASSAGES.columns, orient="row"),
+        np.eye(texts, 4, dtype=np.float32),
+    )
+
+
+def judged(*rows: tuple[str, str, int]) -> pl.DataFrame:
+    """Rows of query, passage, grade."""
+    return pl.DataFrame(
+        [(query, target, "passage", grade, 1.0, "curated") for query, target, grade in rows],
+        schema=QRELS.columns,
+        orient="row",
+    )
+
+
+def mined(*rows: tuple[str, str]) -> pl.DataFrame:
+    """Rows of query, passage."""
+    return pl.DataFrame(
+        [(query, passage, 1, 0.5, 0.1, "exact") for query, passage in rows], schema=NEGATIVES.columns, orient="row"
+    )
+
+
+def rows_of(parts: list[Part], qrels: pl.DataFrame, negatives: pl.DataFrame) -> TrainingSet:
+    """The training set, with vectors that do not matter."""
+    known = {name: np.ones(4, np.float32) for one in parts for name in one.queries["query_id"]}
+    return training.training_set(parts, qrels, negatives, known, threshold=2.0, seed=1)
+
+
+def test_rows_are_training_pairs_alone() -> None:
+    """No held-out query, no grade 0, and one row for each of a query's positives."""
+    domain = part("p", 4, {"a": "train", "b": "test", "c": "dev"})
+    found = rows_of([domain], judged(("a", "p0", 2), ("a", "p2", 1), ("a", "p1", 0), ("b", "p3", 1), ("c", "p1", 1)), mined())
+    assert (list(found.queries), found.passages.tolist()) == (["text of a", "text of a"], [[0], [2]])
+    assert found.masks.positives == [frozenset({0, 2})] * 2
+
+
+def test_the_queries_of_a_passage_share_their_negatives() -> None:
+    """Taken in turn, so that each passage is embedded once a batch."""
+    domain = part("p", 6, {"a": "train", "b": "train"})
+    found = rows_of([domain], judged(("a", "p0", 1), ("b", "p0", 1)), mined(("a", "p3"), ("b", "p4")))
+    assert found.passages.tolist() == [[0, 3], [0, 3]]
+
+
+def test_missing_negatives_are_drawn_from_the_querys_own_part() -> None:
+    """A general query without mined negatives gets general passages, never the domain's, and not its own positive."""
+    domain, general = part("p", 5, {"a": "train"}), part("g", 5, {"b": "train"})
+    found = rows_of([domain, general], judged(("a", "p0", 1), ("b", "g1", 1)), mined(("a", "p2"), ("a", "p3")))
+    assert set(found.passages[0].tolist()) == {0, 2, 3}
+    own = found.passages[1].tolist()
+    assert (own[0], len(set(own)), min(own) >= 5) == (6, 3, True)
+
+
+# The job and its curve
+
+
+def test_a_jobs_identity_is_recipe_rows_model_and_dev_measure() -> None:
+    """A change of any of them must not take up another's checkpoints."""
+    plain = training.job_digest(RECIPE, data(), "m", "dev")
+    other = replace(data(), texts=[*data().texts[:-1], "another stone"])
+    assert training.job_digest(RECIPE, data(), "m", "dev") == plain
+    assert plain not in {
+        training.job_digest(replace(RECIPE, seed=8), data(), "m", "dev"),
+        training.job_digest(RECIPE, other, "m", "dev"),
+        training.job_digest(RECIPE, data(), "n", "dev"),
+        training.job_digest(RECIPE, data(), "m", "another dev set"),
+    }
+
+
+def test_the_curve_is_one_row_a_step() -> None:
+    """Log and dev measures of a step stand beside each other; the trainer's closing entry is no step's loss."""
+    history = [{"step": 1, "loss": 0.5, "learning_rate": 1e-4, "epoch": 1.0}, {"step": 1, "train_runtime": 3.0}]
+    found = training.learning_curve([{"step": 0, "score": 0.1}, {"step": 1, "score": 0.2}], history)
+    assert found == [{"step": 0, "score": 0.1}, {"step": 1, "loss": 0.5, "learning_rate": 1e-4, "score": 0.2}]
+
+
+def test_the_written_curve_leaves_absent_values_empty(tmp_path: Path) -> None:
+    """A step without a dev measure has no 0 there."""
+    training.write_curve(tmp_path / "c.csv", [{"step": 0, "score": 0.5}, {"step": 1, "loss": 0.25}])
+    lines = (tmp_path / "c.csv").read_text().splitlines()
+    assert lines == ["step,loss,learning_rate,dev,general_dev,score", "0,,,,,0.500000", "1,0.250000,,,,"]
+
+
+def test_the_summary_tells_the_best_step() -> None:
+    """And the dev measures before and at it."""
+    points = [{"step": 0, "score": 0.1, "dev": 0.1}, {"step": 2, "score": 0.4, "dev": 0.5}, {"step": 4, "score": 0.3, "dev": 0.3}]
+    found = training.summary(data(), RECIPE, points)
+    assert (found["best_step"], found["dev"], found["steps"]) == (2, {"base": 0.1, "best": 0.5}, 4)
+    assert (found["rows"], found["negatives_per_row"]) == (12, 1)
+    json.dumps(found)
+
+
+def test_forgetting_is_measured_from_the_base_after_a_resume_too() -> None:
+    """The general set's fall counts from the untrained model, whichever model is measured first."""
+    from burnish import devset
+
+    general = SimpleNamespace(ndcg=lambda model: {"base": 0.8, "tuned": 0.6}[model])
+    domain = SimpleNamespace(ndcg=lambda model: 0.5)
+    measure = devset.combined(domain, general, "base")
+    assert measure("tuned") == {"dev": 0.5, "general_dev": 0.6, "score": pytest.approx(0.3)}
+    assert measure("base")["score"] == 0.5
