@@ -169,7 +169,9 @@ def burnished(folder: Path, given: Data, settings: Settings) -> Result:
     rows = training.training_set([part], given.qrels, mined.rows, known, threshold=settings.threshold, seed=seed)
     dev = devset.dev_set(queries, given.qrels, given.passages, stored, known, per_query=settings.dev_pool)
     with tempfile.TemporaryDirectory() as out:
-        points = training.trained(model, rows, settings.recipe, measure=devset.combined(dev, None), checkpoints=Path(out))
+        points = training.trained(
+            model, rows, settings.recipe, measure=devset.combined(dev, None, model), checkpoints=Path(out)
+        )
     seconds = time.perf_counter() - start
     click.echo(f"{given.name}: {training.summary(rows, settings.recipe, points)}", err=True)
     return Result(judged(given, *vectors(model, given.of("test"), given.passages)), seconds)

@@ -33,4 +33,4 @@ def main(params: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    run(lambda: main(standalone_mode=False))
+    run(main)

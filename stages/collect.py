@@ -70,4 +70,4 @@ def main(params: Path, corpus: Path, judged: Path, general: Path, out: Path) -> 
 
 
 if __name__ == "__main__":
-    run(lambda: main(standalone_mode=False))
+    run(main)

@@ -43,4 +43,4 @@ def main(model: Path, passages: Path, general: Path, queries: tuple[Path, ...], 
 
 
 if __name__ == "__main__":
-    run(lambda: main(standalone_mode=False))
+    run(main)

@@ -63,4 +63,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run(lambda: main(standalone_mode=False))
+    run(main)

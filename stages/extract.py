@@ -64,4 +64,4 @@ def main(params: Path, documents: Path, model: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    run(lambda: main(standalone_mode=False))
+    run(main)

@@ -23,4 +23,4 @@ def main(release: Path, embedded: Path, passages: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    run(lambda: main(standalone_mode=False))
+    run(main)

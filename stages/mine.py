@@ -88,4 +88,4 @@ def _counts(mined: mining.Mined, queries: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    run(lambda: main(standalone_mode=False))
+    run(main)

@@ -30,7 +30,7 @@ class MixKnobs(Knobs):
     round_trip_min_passages: Annotated[int, Field(ge=0)]
     passages_per_document: Annotated[int, Field(ge=1)]
     general_share: Annotated[float, Field(ge=0, le=10)]
-    weights: dict[str, Annotated[float, Field(ge=0)]]
+    origins: Annotated[list[Literal["curated", "clicks", "synthetic", "extractive", "general"]], Field(min_length=1)]
 
 
 @click.command(help=__doc__)
@@ -78,4 +78,4 @@ def main(params: Path, corpus: Path, collected: Path, synthetic: Path, embedded:
 
 
 if __name__ == "__main__":
-    run(lambda: main(standalone_mode=False))
+    run(main)

@@ -32,4 +32,4 @@ def main(metrics: Path, runs: Path, corpus: Path, test: Path, out: Path) -> None
 
 
 if __name__ == "__main__":
-    run(lambda: main(standalone_mode=False))
+    run(main)

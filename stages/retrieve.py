@@ -65,4 +65,4 @@ def main(params: Path, corpus: Path, general: Path, test: Path, base: Path, tune
 
 
 if __name__ == "__main__":
-    run(lambda: main(standalone_mode=False))
+    run(main)

@@ -73,4 +73,4 @@ def main(params: Path, corpus: Path, collected: Path, mixed: Path, runs: Path, s
 
 
 if __name__ == "__main__":
-    run(lambda: main(standalone_mode=False))
+    run(main)

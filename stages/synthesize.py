@@ -78,4 +78,4 @@ def _closing(made: Synthetic) -> str:
 
 
 if __name__ == "__main__":
-    run(lambda: main(standalone_mode=False))
+    run(main)

@@ -93,4 +93,4 @@ def main(params: Path, model: Path, corpus: Path, general: Path, rows: Path, neg
 
 
 if __name__ == "__main__":
-    run(lambda: main(standalone_mode=False))
+    run(main)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from conftest import ROOT
 
 # name | title, the text, and the questions that the language model "writes" for it (their number is synthesize.count).
@@ -200,6 +201,7 @@ KNOBS: dict[str, Any] = {
     "mine.last_rank": 20,
     "mine.pool": 5,
     "train.epochs": 1,
+    "train.min_steps": 0,
     "train.batch_size": 8,
     "train.widths": [384, 128, 64],
     "train.max_tokens": 64,

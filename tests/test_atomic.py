@@ -113,15 +113,27 @@ def test_a_full_disk_is_one_line(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_write_beyond_the_limit_is_one_line(tmp_path: Path) -> None:
-    """A real refusal by the system, in the middle of a file, ends like any full disk."""
+WRITERS = {
+    "python": "path.write_text('x' * 100_000)",
+    "polars": "polars.DataFrame({'a': numbers}).write_parquet(path)",
+    "duckdb": "duckdb.execute(f\"copy (select random() from range(100_000)) to '{path}' (format parquet)\")",
+    "safetensors": "safetensors.numpy.save_file({'a': numbers}, path)",
+}
+
+
+@pytest.mark.parametrize("library", WRITERS)
+def test_a_refused_write_is_one_line(tmp_path: Path, library: str) -> None:
+    """The system stops a real write in its middle: whoever writes, it ends like any full disk."""
     program = (
-        "import resource\nfrom pathlib import Path\nfrom burnish import atomic, errors\n"
+        "import resource, duckdb, numpy, polars, safetensors.numpy\nfrom pathlib import Path\nfrom burnish import atomic, errors\n"
+        "numbers = numpy.random.default_rng(0).random(100_000)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
-        "errors.run(lambda: atomic.write_text(Path('made'), 'x' * 100_000))"
+        "def write():\n    with atomic.file(Path('made')) as path:\n"
+        f"        {WRITERS[library]}\n"
+        "errors.run(write)"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr.splitlines()[0][:22]) == (2, "error: File too large;")
+    assert (done.returncode, done.stderr.splitlines()[-1][:22]) == (2, "error: File too large;"), done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
 

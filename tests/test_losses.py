@@ -71,9 +71,7 @@ def test_unmasked_it_is_multiple_negatives_ranking(model: SentenceTransformer, w
     columns = features(model, QUERIES, POSITIVES, NEGATIVES)
     theirs = MatryoshkaLoss(model, MultipleNegativesRankingLoss(model, scale=20.0), matryoshka_dims=widths)
     ours = losses.loss("mnrl", model, masks(), scale=20.0, batch_tokens=64, widths=widths)
-    assert_same(
-        value_and_gradients(ours, columns, list(range(ROWS))), value_and_gradients(theirs, columns, list(range(ROWS)))
-    )
+    assert_same(value_and_gradients(ours, columns, list(range(ROWS))), value_and_gradients(theirs, columns, list(range(ROWS))))
 
 
 @pytest.mark.parametrize("widths", [[384], [384, 64]])
@@ -171,7 +169,5 @@ def test_the_mask_never_hides_the_own_positive(threshold: float) -> None:
     """Whatever the base thinks of it, even a score below 0, a row keeps its own answer."""
     random = np.random.default_rng(0)
     queries, passages = (random.normal(size=(20, 8)).astype(np.float32) for _ in range(2))
-    one = FalseNegatives(
-        queries, passages, np.arange(20)[:, None], [frozenset({at, 0, 1, 2}) for at in range(20)], threshold
-    )
+    one = FalseNegatives(queries, passages, np.arange(20)[:, None], [frozenset({at, 0, 1, 2}) for at in range(20)], threshold)
     assert not one.mask(np.arange(20)).diagonal().any()

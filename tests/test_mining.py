@@ -103,9 +103,7 @@ def test_random_corpora_obey_the_rule() -> None:
     names = ([str(at) for at in range(50)], [str(at) for at in range(300)])
     positives = [frozenset({at, at + 50}) for at in range(50)]
     rule = replace(RULE, per_query=4, first_rank=2, last_rank=60)
-    made = hard_negatives(
-        queries, passages, positives=positives, excluded=positives, judged={}, names=names, rule=rule
-    )
+    made = hard_negatives(queries, passages, positives=positives, excluded=positives, judged={}, names=names, rule=rule)
     rows = made.rows
     assert rows.height > 100
     assert rows.select("query", "passage").n_unique() == rows.height

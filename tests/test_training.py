@@ -14,6 +14,7 @@ import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 from torch import Tensor
+from transformers import AutoTokenizer, BertConfig, BertModel
 
 from burnish import encoding, models, training
 from burnish.losses import FalseNegatives
@@ -24,11 +25,12 @@ SUBJECTS = ("cook", "sail", "sing", "draw", "swim", "read")
 RECIPE = Recipe(
     loss="mnrl",
     epochs=2,
+    min_steps=0,
     batch_size=4,
-    learning_rate=1e-4,
+    learning_rate=1e-3,
     warmup_share=0.1,
     scale=20.0,
-    widths=(384, 64),
+    widths=(32, 16),
     max_tokens=32,
     interpolation=1.0,
     evaluations=3,
@@ -60,6 +62,21 @@ def closeness(model: SentenceTransformer) -> dict[str, float]:
     asked, found = (encoding.encoder(model, "query")(texts) for texts in (rows.queries, rows.texts))
     right, wrong = ((asked * found[rows.passages[:, column]]).sum(axis=1).mean() for column in (0, 1))
     return {"score": float(right - wrong)}
+
+
+@pytest.fixture(scope="module")
+def small(base_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an untrained model of two narrow layers, with the base model's tokenizer: its checkpoints are light."""
+    folder = tmp_path_factory.mktemp("models") / "small"
+    tokenizer = AutoTokenizer.from_pretrained(base_model)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64
+    )
+    BertModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    models.save(models.load(folder, "cpu"), folder)
+    return folder
 
 
 class Killed(Exception):
@@ -99,9 +116,9 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 
 @pytest.fixture(scope="module")
-def whole(base_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
+def whole(small: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
     """(weights, curve) of an uninterrupted training."""
-    return run(base_model, tmp_path_factory.mktemp("whole"))
+    return run(small, tmp_path_factory.mktemp("whole"))
 
 
 def test_training_raises_the_dev_measure(whole: tuple[Any, list[dict[str, float]]]) -> None:
@@ -111,70 +128,76 @@ def test_training_raises_the_dev_measure(whole: tuple[Any, list[dict[str, float]
     assert measured[-1]["score"] > measured[0]["score"] + 0.01
 
 
-def test_training_twice_gives_the_same_weights_and_curve(base_model: Path, tmp_path: Path, whole: tuple[Any, Any]) -> None:
+def test_training_twice_gives_the_same_weights_and_curve(small: Path, tmp_path: Path, whole: tuple[Any, Any]) -> None:
     """One seed, one machine: the same bytes."""
-    weights, curve = run(base_model, tmp_path)
+    weights, curve = run(small, tmp_path)
     assert same(weights, whole[0])
     assert curve == whole[1]
 
 
-def test_another_seed_gives_other_weights(base_model: Path, tmp_path: Path, whole: tuple[Any, Any]) -> None:
+def test_the_real_base_model_learns(base_model: Path, tmp_path: Path) -> None:
+    """Three steps at the default rate, over two of its widths, bring queries nearer to their answers."""
+    recipe = replace(RECIPE, epochs=1, learning_rate=1e-4, widths=(384, 64), evaluations=1)
+    _, curve = run(base_model, tmp_path, recipe=recipe)
+    measured = [point["score"] for point in curve if "score" in point]
+    assert measured[-1] > measured[0] + 0.01
+
+
+def test_another_seed_gives_other_weights(small: Path, tmp_path: Path, whole: tuple[Any, Any]) -> None:
     """So that the same weights twice are the seed's doing."""
-    assert not same(run(base_model, tmp_path, recipe=replace(RECIPE, seed=8))[0], whole[0])
+    assert not same(run(small, tmp_path, recipe=replace(RECIPE, seed=8))[0], whole[0])
 
 
 @pytest.mark.parametrize("call", [2, 3, 4])
-def test_a_killed_training_goes_on_to_the_same_end(
-    base_model: Path, tmp_path: Path, whole: tuple[Any, Any], call: int
-) -> None:
+def test_a_killed_training_goes_on_to_the_same_end(small: Path, tmp_path: Path, whole: tuple[Any, Any], call: int) -> None:
     """Killed at a measure before or after a checkpoint, in the first epoch or the second: weights and curve are as if not."""
     with pytest.raises(Killed):
-        run(base_model, tmp_path, dies_at(call))
-    weights, curve = run(base_model, tmp_path)
+        run(small, tmp_path, dies_at(call))
+    weights, curve = run(small, tmp_path)
     assert same(weights, whole[0])
     assert curve == whole[1]
 
 
-def test_a_resumed_training_repeats_no_step(base_model: Path, tmp_path: Path) -> None:
+def test_a_resumed_training_repeats_no_step(small: Path, tmp_path: Path) -> None:
     """Killed at its third measure, it takes up the points before: two more calls end it."""
     with pytest.raises(Killed):
-        run(base_model, tmp_path, dies_at(3))
+        run(small, tmp_path, dies_at(3))
     calls = []
-    run(base_model, tmp_path, lambda model: calls.append(1) or closeness(model))
+    run(small, tmp_path, lambda model: calls.append(1) or closeness(model))
     assert len(calls) == 2
 
 
-def test_a_half_written_checkpoint_is_not_believed(base_model: Path, tmp_path: Path, whole: tuple[Any, Any]) -> None:
+def test_a_half_written_checkpoint_is_not_believed(small: Path, tmp_path: Path, whole: tuple[Any, Any]) -> None:
     """Killed while a checkpoint is written, the next run goes on from what is whole."""
     with pytest.raises(Killed):
-        run(base_model, tmp_path, dies_at(3))
+        run(small, tmp_path, dies_at(3))
     torn = tmp_path / "checkpoint-4"
     shutil.copytree(tmp_path / "checkpoint-2", torn)
     (torn / "trainer_state.json").unlink()
     (torn / "optimizer.pt").write_bytes(b"torn")
-    assert same(run(base_model, tmp_path)[0], whole[0])
+    assert same(run(small, tmp_path)[0], whole[0])
 
 
-def test_a_finished_training_is_not_trained_again(base_model: Path, tmp_path: Path) -> None:
+def test_a_finished_training_is_not_trained_again(small: Path, tmp_path: Path) -> None:
     """Killed after its end but before the stage's, it gives the same again, stopped early or not."""
     recipe = replace(RECIPE, patience=1)
-    weights, curve = run(base_model, tmp_path, falling(), recipe)
-    again, same_curve = run(base_model, tmp_path, falling(), recipe)
+    weights, curve = run(small, tmp_path, falling(), recipe)
+    again, same_curve = run(small, tmp_path, falling(), recipe)
     assert max(point["step"] for point in curve) == 2
     assert same_curve == curve
     assert same(again, weights)
 
 
-def test_without_a_gain_the_base_is_kept(base_model: Path, tmp_path: Path) -> None:
+def test_without_a_gain_the_base_is_kept(small: Path, tmp_path: Path) -> None:
     """Where every measure is worse than the untrained model's, the tuned model is the base."""
-    weights, _ = run(base_model, tmp_path, falling(), replace(RECIPE, patience=1))
-    assert same(weights, models.load(base_model, "cpu").state_dict())
+    weights, _ = run(small, tmp_path, falling(), replace(RECIPE, patience=1))
+    assert same(weights, models.load(small, "cpu").state_dict())
 
 
-def test_interpolation_nought_gives_the_base(base_model: Path, tmp_path: Path) -> None:
+def test_interpolation_nought_gives_the_base(small: Path, tmp_path: Path) -> None:
     """Not one step from it, though training went on."""
-    weights, _ = run(base_model, tmp_path, recipe=replace(RECIPE, epochs=1, interpolation=0.0))
-    assert same(weights, models.load(base_model, "cpu").state_dict())
+    weights, _ = run(small, tmp_path, recipe=replace(RECIPE, epochs=1, interpolation=0.0))
+    assert same(weights, models.load(small, "cpu").state_dict())
 
 
 def test_interpolation_is_a_straight_line() -> None:
@@ -184,9 +207,14 @@ def test_interpolation_is_a_straight_line() -> None:
     assert (found["w"].item(), found["n"].item()) == (2.0, 8)
 
 
-def test_the_models_reading_length_survives_training(base_model: Path, tmp_path: Path) -> None:
+def test_few_rows_are_gone_through_as_often_as_the_steps_take() -> None:
+    """12 rows in batches of 4 are 3 steps an epoch: 10 steps take 4 epochs, and 0 leave the epochs as they are."""
+    assert [replace(RECIPE, min_steps=steps).passes(12) for steps in (0, 6, 10)] == [2, 2, 4]
+
+
+def test_the_models_reading_length_survives_training(small: Path, tmp_path: Path) -> None:
     """Training reads 32 tokens; what it leaves reads as many as before."""
-    model = models.load(base_model, "cpu")
+    model = models.load(small, "cpu")
     before = model.max_seq_length
     training.trained(model, data(), replace(RECIPE, epochs=1), measure=closeness, checkpoints=tmp_path)
     assert model.max_seq_length == before
@@ -197,8 +225,8 @@ def test_the_models_reading_length_survives_training(base_model: Path, tmp_path:
 
 def sampler(groups: list[int], *, size: int, epoch: int = 0, seed: int = 7) -> GroupedBatches:
     """A sampler over rows whose positives are `groups`."""
-    made = GroupedBatches.__new__(GroupedBatches)
-    vars(made).update(groups=np.array(groups), batch_size=size, seed=seed, epoch=epoch)
+    made = GroupedBatches(np.array(groups), size, seed)
+    made.set_epoch(epoch)
     return made
 
 
@@ -317,7 +345,11 @@ def test_the_written_curve_leaves_absent_values_empty(tmp_path: Path) -> None:
 
 def test_the_summary_tells_the_best_step() -> None:
     """And the dev measures before and at it."""
-    points = [{"step": 0, "score": 0.1, "dev": 0.1}, {"step": 2, "score": 0.4, "dev": 0.5}, {"step": 4, "score": 0.3, "dev": 0.3}]
+    points = [
+        {"step": 0, "score": 0.1, "dev": 0.1},
+        {"step": 2, "score": 0.4, "dev": 0.5},
+        {"step": 4, "score": 0.3, "dev": 0.3},
+    ]
     found = training.summary(data(), RECIPE, points)
     assert (found["best_step"], found["dev"], found["steps"]) == (2, {"base": 0.1, "best": 0.5}, 4)
     assert (found["rows"], found["negatives_per_row"]) == (12, 1)

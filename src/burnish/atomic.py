@@ -68,7 +68,7 @@ def _rounded(value: Any, digits: int) -> Any:
     if isinstance(value, list | tuple):
         return [_rounded(part, digits) for part in value]
     if isinstance(value, float):
-        return round(value, digits) if math.isfinite(value) else None
+        return round(value, digits) + 0.0 if math.isfinite(value) else None  # + 0.0: minus nought is nought
     return value
 
 

@@ -1,8 +1,16 @@
 """The two ways in which a run stops, and how a script tells its user."""
 
+import errno
+import os
 import sys
 from collections.abc import Callable
 from typing import NoReturn
+
+import duckdb
+from polars.exceptions import PolarsError
+from safetensors import SafetensorError
+
+_FULL = tuple(map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)))
 
 
 class InputError(Exception):
@@ -19,7 +27,8 @@ class UnfinishedError(Exception):
 def run(command: Callable[[], object]) -> NoReturn:
     """Run a script's command; an expected failure is one line on stderr and exit status 2, with no traceback.
 
-    A full disk (any `OSError` that carries a file name) is told the same way, since the user can mend it.
+    A full disk, and any other refusal of the system, is told the same way, since the user can mend it. Libraries that write
+    files by themselves raise their own exceptions for it, which carry the system's words.
     """
     try:
         command()
@@ -30,6 +39,10 @@ def run(command: Callable[[], object]) -> NoReturn:
             raise
         place = f"{error.filename}: " if error.filename else ""
         sys.exit(_told(f"{place}{error.strerror}; nothing was recorded: mend it and run the same command again"))
+    except (PolarsError, SafetensorError, duckdb.Error) as error:
+        if (words := next((words for words in _FULL if words in str(error)), None)) is None:
+            raise
+        sys.exit(_told(f"{words}; nothing was recorded: mend it and run the same command again"))
     sys.exit(0)
 
 

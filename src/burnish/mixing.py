@@ -4,7 +4,11 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy as np
 import polars as pl
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from burnish import duplicates
 from burnish.errors import InputError
@@ -38,7 +42,7 @@ class MixRule:
     round_trip_min_passages: int
     passages_per_document: int
     general_share: float
-    weights: dict[str, float]
+    origins: list[str]
 
 
 @dataclass(frozen=True)
@@ -54,17 +58,19 @@ def with_synthetic_test(queries: pl.DataFrame, qrels: pl.DataFrame, passages: pl
     """The queries, of which some synthetic ones become test and dev if there is no curated test query.
 
     All queries of a document's duplicate group go to one split, by a hash of its name: the siblings of a synthetic query ask
-    for the same passage in other words, and training on them would measure memory.
+    for the same passage in other words, and training on them would measure memory. A query that several groups answer joins
+    them.
     """
     if queries.filter(pl.col("origin").is_in(["curated", "clicks"]), pl.col("split") == "test").height:
         return queries
     group = dict(passages.select("passage_id", "duplicate_group").iter_rows())
-    targets = dict(qrels.filter(pl.col("unit") == "passage").select("query_id", "target_id").iter_rows())
+    answers = qrels.filter(pl.col("unit") == "passage").select(
+        "query_id", group=pl.col("target_id").replace_strict(group, default=None)
+    )
+    cluster = _clusters(answers.drop_nulls())
     made = pl.col("origin").is_in(["synthetic", "extractive"])
     splits = [
-        held_out_split(group.get(targets.get(query_id, ""), query_id), shares)
-        if origin in {"synthetic", "extractive"}
-        else split
+        held_out_split(cluster.get(query_id, query_id), shares) if origin in {"synthetic", "extractive"} else split
         for query_id, origin, split in queries.select("query_id", "origin", "split").iter_rows()
     ]
     found = queries.with_columns(pl.Series("split", splits, dtype=pl.String))
@@ -73,6 +79,20 @@ def with_synthetic_test(queries: pl.DataFrame, qrels: pl.DataFrame, passages: pl
             "mix: no test query, neither curated nor synthetic; write judgments, or raise mix.synthetic_shares.test"
         )
     return found
+
+
+def _clusters(answers: pl.DataFrame) -> dict[str, str]:
+    """For each query_id the smallest group that a chain of queries, each answered by several groups, joins to its own."""
+    names = answers["group"].unique().sort()
+    if names.is_empty():
+        return {}
+    place = {name: at for at, name in enumerate(names)}
+    rows = answers.with_columns(at=pl.col("group").replace_strict(place, return_dtype=pl.Int64))
+    rows = rows.with_columns(first=pl.col("at").min().over("query_id"))
+    edges = (np.ones(rows.height), (rows["first"].to_numpy(), rows["at"].to_numpy()))
+    _, labels = connected_components(coo_matrix(edges, shape=(len(place), len(place))), directed=False)
+    smallest = pl.DataFrame({"at": range(len(place)), "label": labels}).select(pl.col("at").min().over("label"))["at"]
+    return {query: names[smallest[at]] for query, at in rows.select("query_id", "first").iter_rows()}
 
 
 def by_use(found: Mixed) -> dict[str, Judged]:
@@ -108,6 +128,7 @@ def mixed(queries: pl.DataFrame, qrels: pl.DataFrame, general_passages: pl.DataF
         pairs = pairs.filter(pl.col("query_id").is_in(train["query_id"].to_list()))
 
     offered = dict(sorted(train.group_by("origin").len().iter_rows()))
+    drop("origin_left_out", set(train.filter(~pl.col("origin").is_in(rule.origins))["query_id"]))
     drop("no_positive", set(train["query_id"]) - set(pairs["query_id"]))
     drop("repeated", _repeated(train, pairs))
     drop("near_duplicate_of_held_out", _leaking(train, held, rule.leak_threshold))
@@ -138,20 +159,21 @@ def mixed(queries: pl.DataFrame, qrels: pl.DataFrame, general_passages: pl.DataF
 
 def _training_pairs(train: pl.DataFrame, qrels: pl.DataFrame, corpus: Corpus, rule: MixRule) -> pl.DataFrame:
     """Positive pairs of passages; of a judged document only the passages that the base ranks best, never all of it."""
-    weights = pl.col("origin").replace_strict(rule.weights, default=1.0, return_dtype=pl.Float32)
     positive = qrels.filter(pl.col("grade") > 0, pl.col("query_id").is_in(train["query_id"].to_list()))
-    positive = positive.with_columns((pl.col("weight") * weights).cast(pl.Float32).alias("weight"))
     direct = positive.filter(pl.col("unit") == "passage")
     rows = corpus.rows_of_documents()
     ids = corpus.passages["passage_id"].to_list()
+    no_answer = set(qrels.filter(pl.col("grade") == 0).select("query_id", "target_id").iter_rows())
     found = []
     for row in positive.filter(pl.col("unit") == "document").iter_rows(named=True):
-        mine = rows[row["target_id"]]
+        mine = [at for at in rows[row["target_id"]] if (row["query_id"], ids[at]) not in no_answer]
+        if not mine:
+            continue
         scores = corpus.vectors[mine] @ corpus.query_vectors[row["query_id"]]
         best = sorted(range(len(mine)), key=lambda at: (-scores[at], at))[: rule.passages_per_document]
         found += [row | {"target_id": ids[mine[at]], "unit": "passage"} for at in best]
     chosen = pl.concat([direct, pl.DataFrame(found, schema=QRELS.columns)])
-    return chosen.filter(pl.col("weight") > 0).unique(["query_id", "target_id"], keep="first").sort("query_id", "target_id")
+    return chosen.unique(["query_id", "target_id"], keep="first").sort("query_id", "target_id")
 
 
 def _repeated(train: pl.DataFrame, pairs: pl.DataFrame) -> set[str]:
@@ -186,7 +208,7 @@ def _beyond_rank(pairs: pl.DataFrame, corpus: Corpus, most: int) -> set[str]:
         return set()
     grouped = asked.group_by("query_id", maintain_order=True).agg("target_id")
     ids = corpus.passages["passage_id"].to_list()
-    vectors = pl.Series([corpus.query_vectors[query] for query in grouped["query_id"]]).to_numpy()
+    vectors = np.stack([corpus.query_vectors[query] for query in grouped["query_id"]])
     best, _ = exact(vectors, corpus.vectors, most)
     return {
         query

@@ -269,7 +269,7 @@ def trained(
         full_determinism=False,
         report_to="none",
         disable_tqdm=None,
-        dataloader_num_workers=0,
+        dataloader_pin_memory=model.device.type == "cuda",
     )
     torch.use_deterministic_algorithms(mode=True, warn_only=model.device.type != "cpu")
     budget = encoding.batch_tokens(model.device)
@@ -290,7 +290,7 @@ def trained(
     else:
         trainer.train(resume_from_checkpoint=_last_whole_checkpoint(checkpoints))
         history = trainer.state.log_history
-        atomic.write_json(finished, history, digits=17)
+        atomic.write_json(finished, history, digits=30)
     model.load_state_dict(interpolated(base, judge.best_weights(model), recipe.interpolation))
     model.max_seq_length = full_length
     return learning_curve(judge.points, history)
@@ -304,7 +304,7 @@ def _last_whole_checkpoint(folder: Path) -> str | None:
         except (FileNotFoundError, ValueError):
             shutil.rmtree(found)
         else:
-            return found
+            return str(found)
     return None
 
 
@@ -359,7 +359,7 @@ class _Judge(TrainerCallback):
             weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
             with atomic.file(self.folder / f"{_BEST}-{step}.safetensors") as temporary:
                 save_file(weights, str(temporary))
-        atomic.write_json(self.folder / _POINTS, self.points, digits=12)
+        atomic.write_json(self.folder / _POINTS, self.points, digits=30)
 
 
 def job_digest(recipe: Recipe, data: TrainingSet, model_digest: str, dev_digest: str) -> str:

@@ -1,0 +1,93 @@
+"""The doctor: what it says follows from what it sees."""
+
+import math
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from burnish import doctor, measures
+from burnish.doctor import Finding
+
+
+def levels(found: list[Finding]) -> list[str]:
+    """The level of each finding."""
+    return [one.level for one in found]
+
+
+def counts(**changed: Any) -> dict[str, Any]:
+    """An extraction's counts in which nothing is wrong."""
+    plain = {
+        "documents": 10,
+        "passages": 30,
+        "passage_tokens": {"p5": 20.0, "p50": 80.0, "p95": 200.0},
+        "truncated_share": 0.0,
+        "near_duplicate_document_share": 0.1,
+        "failures": {},
+    }
+    return plain | changed
+
+
+def test_a_sound_corpus_is_told_and_passes() -> None:
+    """One line with its figures."""
+    (found,) = doctor.corpus(counts())
+    assert found.level == "ok"
+    assert "30 passages of 20 to 200 tokens" in found.text
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"truncated_share": 0.034}, "3.4%"),
+        ({"near_duplicate_document_share": 0.5}, "50% of the documents"),
+        ({"failures": {"encrypted": 2}}, "encrypted"),
+    ],
+)
+def test_each_fault_of_a_corpus_is_a_note(changed: dict[str, Any], told: str) -> None:
+    """With the figure, and beside the sound line."""
+    found = doctor.corpus(counts(**changed))
+    assert levels(found) == ["ok", "note"]
+    assert told in found[1].text
+
+
+@pytest.mark.parametrize(
+    ("base", "bm25", "expected"),
+    [(0.5, 0.4, ["ok", "ok"]), (0.7, 0.4, ["ok", "note"]), (0.5, 0.6, ["ok", "ok", "note"])],
+)
+def test_fine_tuning_comes_first_only_where_the_base_misses_answers(base: float, bm25: float, expected: list[str]) -> None:
+    """From the knob's recall on other means promise more; BM25 above the base is said apart."""
+    assert levels(doctor.verdict(base, bm25, enough=0.7)) == expected
+
+
+def test_enough_curated_queries_pass() -> None:
+    """200 queries show 0.0594, which is less than 0.06; 190 do not."""
+    assert [levels(doctor.test_size(count, "curated")) for count in (200, 190)] == [["ok"], ["note"]]
+
+
+def test_the_number_of_queries_to_write_shows_the_difference_it_promises() -> None:
+    """The number told for 0.05 is what the measures' own rule of 2.8 standard errors needs."""
+    found = doctor.test_size(40, "synthetic")
+    needed = math.ceil((2.8 * 0.30 / 0.05) ** 2)
+    assert f"0.05 needs {needed}" in found[0].text
+    assert f"write {needed} judged queries" in found[1].text
+    sample = np.random.default_rng(0).normal(size=needed)
+    apart = 0.30 * (sample - sample.mean()) / sample.std(ddof=1)
+    assert measures.difference(apart, np.zeros(needed)).detectable <= 0.05
+
+
+def test_a_full_disk_stops(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Below five GiB nothing should be begun."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=4 * 2**30))
+    assert levels(doctor.environment(tmp_path))[-1] == "stop"
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=6 * 2**30))
+    assert "stop" not in levels(doctor.environment(tmp_path))
+
+
+def test_recall_at_ten_is_the_mean_share_of_answers() -> None:
+    """Half of two answers, all of one; an answer at rank eleven is missed, a query without answers left out."""
+    ranked = [["a", "x"], ["c"], [*"abcdefghij", "z"], ["a"]]
+    answers = [frozenset("ab"), frozenset("c"), frozenset("z"), frozenset()]
+    assert doctor.recall_at_10(ranked, answers) == pytest.approx(0.5)

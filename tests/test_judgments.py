@@ -1,0 +1,305 @@
+"""Judged queries: each format that people have them in, the splits, and how a file that is none is told."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from burnish import judgments, tables
+from burnish.errors import InputError
+from burnish.judgments import Judged, JudgmentFiles, Shares
+from burnish.tables import DOCUMENTS, PASSAGES, QRELS, QUERIES
+
+QUERIES_TSV = "query_id\ttext\nq1\thow to brew tea\nq2\twhere do cups go\n"
+GRADES = [("q1", "d1#a", 2), ("q1", "d2", 0), ("q2", "d2", 1)]
+TREC = "".join(f"{query} 0 {target} {grade}\n" for query, target, grade in GRADES)
+ROWS = "".join(f"{query}\t{target}\t{grade}\n" for query, target, grade in GRADES)
+Stage = Callable[..., int | None]
+
+
+def write(folder: Path, files: dict[str, str | bytes]) -> Path:
+    """The folder, with these files in it."""
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    return folder
+
+
+def curated(root: Path, queries: str = "q.tsv", qrels: str = "r.tsv", *, test: float = 0.5, dev: float = 0.2) -> Judged:
+    """The judged queries below `root`, over a corpus of documents d1 and d2 and passages d1#a and d2#b."""
+    files = JudgmentFiles(queries=queries, qrels=qrels, language="en")
+    ids = {"passage_ids": frozenset({"d1#a", "d2#b"}), "document_ids": frozenset({"d1", "d2"})}
+    return judgments.curated(files, root, **ids, shares=Shares(test=test, dev=dev))
+
+
+def splits(found: Judged) -> dict[str, str]:
+    return dict(found.queries.select("query_id", "split").iter_rows())
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("r.tsv", f"query-id\tcorpus-id\tscore\n{ROWS}"),
+        ("r.csv", f"query_id,target_id,grade\n{ROWS}".replace("\t", ",")),
+        ("r.csv", f"\ufeffqid,docid,label\r\n{ROWS}".replace("\t", ",").replace("1\n", "1.0\r\n")),
+        ("r.txt", TREC),
+        ("r.qrels", TREC.replace(" ", "\t")),
+        ("r.jsonl", "\n".join(json.dumps(dict(zip(("qid", "pid", "relevance"), row, strict=True))) for row in GRADES)),
+    ],
+    ids=["beir", "csv", "excel's csv", "trec", "trec with tabs", "jsonl"],
+)
+def test_grades_are_read_from_each_format(tmp_path: Path, name: str, content: str) -> None:
+    """Passages and documents may be judged, and 0 is a judgment."""
+    found = curated(write(tmp_path, {"q.tsv": QUERIES_TSV, name: content}), qrels=name)
+    assert found.qrels.select("query_id", "target_id", "unit", "grade").rows() == [
+        ("q1", "d1#a", "passage", 2),
+        ("q1", "d2", "document", 0),
+        ("q2", "d2", "document", 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("q.tsv", 'qid\tquery\nq1\t"quoted" tea\nq2\twhere\n'),
+        ("q.csv", '_id,question\nq1,"""quoted"" tea"\nq2,where\n'),
+        ("q.jsonl", '{"_id": "q1", "text": "\\"quoted\\" tea", "metadata": {}}\n{"_id": "q2", "text": "where"}'),
+    ],
+)
+def test_queries_are_read_from_each_format(tmp_path: Path, name: str, content: str) -> None:
+    """Quotation marks are text in tables of tabs, and quotes in tables of commas."""
+    found = curated(write(tmp_path, {name: content, "r.tsv": TREC}), queries=name)
+    assert found.queries.select("query_id", "text", "language", "origin").rows() == [
+        ("q1", '"quoted" tea', "en", "curated"),
+        ("q2", "where", "en", "curated"),
+    ]
+
+
+def test_further_columns_are_slices(tmp_path: Path) -> None:
+    """A query without a value is in the slice none; the language may be a query's own."""
+    lines = '{"id": "q1", "text": "a", "team": "law", "language": "de"}\n{"id": "q2", "text": "b", "count": 3}'
+    found = curated(write(tmp_path, {"q.jsonl": lines, "r.tsv": TREC}), queries="q.jsonl")
+    assert found.queries.select("query_id", "language", "slice_team").rows() == [("q1", "de", "law"), ("q2", "en", "none")]
+    assert [name for name in found.queries.columns if name.startswith("slice_")] == ["slice_team"]
+
+
+def test_queries_without_grades_are_left_out(tmp_path: Path) -> None:
+    """Nothing is known of their answers."""
+    found = curated(write(tmp_path, {"q.tsv": QUERIES_TSV, "r.tsv": "q2 0 d1 1\n"}))
+    assert found.queries["query_id"].to_list() == ["q2"]
+
+
+def test_a_querys_own_split_comes_first(tmp_path: Path) -> None:
+    """Then the name of the judgment file, whatever the shares."""
+    queries = "query_id\ttext\tsplit\nq1\thow to brew tea\ttest\nq2\twhere do cups go\t\n"
+    write(tmp_path, {"q.tsv": queries, "r/train.tsv": "q1 0 d1 1\n", "r/dev.tsv": "q2 0 d1 1\n"})
+    assert splits(curated(tmp_path, qrels="r/*.tsv", test=0)) == {"q1": "test", "q2": "dev"}
+
+
+def test_a_query_of_two_files_is_told(tmp_path: Path) -> None:
+    """It cannot be trained on and tested on."""
+    write(tmp_path, {"q.tsv": QUERIES_TSV, "r/train.tsv": "q1 0 d1 1\nq2 0 d1 1\n", "r/test.tsv": "q2 0 d2 1\n"})
+    with pytest.raises(InputError, match="query 'q2' stands in the judgment files of two splits"):
+        curated(tmp_path, qrels="r/*.tsv")
+
+
+def many(root: Path, texts: dict[str, str], *, qrels: str = "r.tsv") -> Path:
+    """A folder with these queries, each with an answer."""
+    lines = "".join(f"{name}\t{text}\n" for name, text in texts.items())
+    return write(root, {"q.tsv": f"query_id\ttext\n{lines}", qrels: "".join(f"{name} 0 d1 1\n" for name in texts)})
+
+
+def distinct(count: int) -> dict[str, str]:
+    """Queries of which no two are alike."""
+    return {f"q{number}": hashlib.sha256(str(number).encode()).hexdigest()[:24] for number in range(count)}
+
+
+def test_dev_is_cut_from_train_where_files_give_none(tmp_path: Path) -> None:
+    """Of BEIR's usual two files, test stays as it is, and about the dev share of train becomes dev."""
+    many(tmp_path, distinct(200), qrels="r/train.tsv")
+    texts = (tmp_path / "q.tsv").read_text() + "t1\thow to brew tea\n"
+    write(tmp_path, {"q.tsv": texts, "r/test.tsv": "t1 0 d1 1\n"})
+    found = splits(curated(tmp_path, qrels="r/*.tsv", dev=0.2))
+    assert found.pop("t1") == "test"
+    assert set(found.values()) == {"train", "dev"}
+    assert 20 < list(found.values()).count("dev") < 60
+
+
+def test_shares_are_about_what_was_asked_for(tmp_path: Path) -> None:
+    """Test and dev are drawn by hash, so their sizes are near the shares."""
+    found = list(splits(curated(many(tmp_path, distinct(300)), test=0.5, dev=0.2)).values())
+    assert 120 < found.count("test") < 180
+    assert 35 < found.count("dev") < 85
+
+
+def test_near_duplicates_are_in_one_split(tmp_path: Path) -> None:
+    """Spellings of a query never stand on two sides."""
+    texts = distinct(40)
+    both = texts | {f"{name}x": f"{text.upper()}?" for name, text in texts.items()}
+    found = splits(curated(many(tmp_path, both)))
+    assert [name for name in texts if found[name] != found[f"{name}x"]] == []
+    assert len(set(found.values())) > 1
+
+
+def test_a_new_query_moves_no_other(tmp_path: Path) -> None:
+    """The split of a query depends on its own cluster alone."""
+    texts = distinct(60)
+    before = splits(curated(many(tmp_path / "before", texts)))
+    after = splits(
+        curated(many(tmp_path / "after", {"new": "an altogether different question"} | dict(reversed(texts.items()))))
+    )
+    assert {name: after[name] for name in texts} == before
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({"r.tsv": None}, "r.tsv: expected judgments, found no file; mend `collect.judgments` or empty it"),
+        ({"q.tsv": None}, "q.tsv: expected a .jsonl, .csv or .tsv file, found none"),
+        ({"q.tsv": "query_id\ttext\n"}, "q.tsv: expected queries, found none"),
+        ({"q.tsv": b"query_id\ttext\nq1\t\xff\n"}, "q.tsv: not readable as a table in UTF-8"),
+        ({"q.tsv": "query_id\ttext\nq1\t\nq2\tb\n"}, "q.tsv, record 1: expected a field named text or query or question"),
+        ({"q.tsv": "query_id\ttext\nq1\ta\n"}, "q.tsv: judged query 'q2' is not there; add it or drop its grades"),
+        ({"q.tsv": "query_id\ttext\tsplit\nq1\ta\ttests\nq2\tb\t\n"}, "q.tsv, record 1: split 'tests'; expected one of train"),
+        ({"r.tsv": "q1 0 d1 1\nq2 0 gone 1\nq2 0 gone2 1\n"}, "2 of 3 judgments name an id that is neither a document nor a"),
+        ({"r.tsv": "q1 0 d1 1\nq2 0 gone 1\n"}, "the first: 'gone' (query 'q2')"),
+        ({"r.tsv": "q1 0 d1 1\nq2 0 d1\n"}, "r.tsv, line 2: expected 4 columns, found 3"),
+        (
+            {"r.tsv": "q1 0 d1 1\nq2 0 d1 -1\n"},
+            "r.tsv, record 2: grade '-1'; expected a whole number from 0 (no answer) to 127",
+        ),
+        ({"r.tsv": "qid\tpid\tgrade\nq1\td1\t1.5\n"}, "r.tsv, record 1: grade '1.5'; expected a whole number"),
+        ({"r.tsv": "qid\tpid\tgrade\nq1\td1\tinf\n"}, "r.tsv, record 1: grade 'inf'; expected a whole number"),
+        ({"r.tsv": "qid\tpid\tgrade\nq1\td1\tyes\n"}, "r.tsv, record 1: grade 'yes'; expected a whole number"),
+        ({"r.tsv": "qid\tpid\tgrade\nq1\td1\t128\n"}, "r.tsv, record 1: grade '128'; expected a whole number"),
+        ({"r.tsv": "qid\tpid\tpoints\nq1\td1\t1\tmore\n"}, "r.tsv, record 1: expected a field named grade or score"),
+        ({"r.tsv": b"q1 0 d1 1\nq2 0 \xff 1\n"}, "r.tsv, line 2: not UTF-8"),
+    ],
+)
+def test_judgments_that_cannot_be_used_are_told(tmp_path: Path, files: dict[str, str | bytes | None], told: str) -> None:
+    """The message names the file, the record, what was expected and what was found."""
+    good: dict[str, str | bytes | None] = {"q.tsv": QUERIES_TSV, "r.tsv": TREC}
+    write(tmp_path, {name: content for name, content in (good | files).items() if content is not None})
+    with pytest.raises(InputError) as caught:
+        curated(tmp_path)
+    assert told in str(caught.value)
+
+
+def test_a_grade_that_contradicts_nothing_stands_once(tmp_path: Path) -> None:
+    """The same judgment in two files is one."""
+    write(tmp_path, {"q.tsv": QUERIES_TSV, "r/a.tsv": TREC, "r/b.tsv": TREC})
+    assert curated(tmp_path, qrels="r/*.tsv").qrels.height == 3
+
+
+GENERAL = {
+    "collection.tsv": "1\tTea is made\tfrom leaves.\n2\tCups hold tea.\n3\tMoon.\n",
+    "queries.train.tsv": "10\twhat is tea\n11\twhat is a cup\n12\tnever judged\n",
+    "queries.dev.tsv": "",
+    "queries.test.tsv": "20\twhat is the moon\n",
+    "qrels.train.tsv": "10 0 1 1\n11 0 2 1\n12 0 3 0\n",
+    "qrels.dev.tsv": "",
+    "qrels.test.tsv": "20\t0\t3\t1\n",
+}
+MOST = {"train": 9, "dev": 9, "test": 9}
+
+
+def test_a_general_set_is_read_from_ms_marcos_files(tmp_path: Path) -> None:
+    """Ids get a prefix of their own, so that they cannot meet the domain's; tabs in a text are text."""
+    passages, found = judgments.general(write(tmp_path, GENERAL), most=MOST)
+    assert passages.select("passage_id", "text").row(0) == ("general:1", "Tea is made\tfrom leaves.")
+    assert splits(found) == {"general:10": "train", "general:11": "train", "general:20": "test"}
+    assert set(found.qrels.select("query_id", "target_id").iter_rows()) == {
+        ("general:10", "general:1"),
+        ("general:11", "general:2"),
+        ("general:20", "general:3"),
+    }
+    assert tables.checked(found.queries, QUERIES, "here").height == tables.checked(found.qrels, QRELS, "here").height == 3
+
+
+def test_a_larger_general_set_keeps_the_smaller_ones_choice(tmp_path: Path) -> None:
+    """Queries beyond the number go by a hash of their id; all passages stay, as distractors."""
+    lines = range(30)
+    queries = "".join(f"{n}\tquery {n}\n" for n in lines)
+    write(tmp_path, GENERAL | {"queries.train.tsv": queries, "qrels.train.tsv": "".join(f"{n} 0 1 1\n" for n in lines)})
+    sets = []
+    for most in (5, 12):
+        passages, found = judgments.general(tmp_path, most=MOST | {"train": most})
+        sets.append({name for name, split in splits(found).items() if split == "train"})
+        assert passages.height == 3
+    assert (len(sets[0]), len(sets[1])) == (5, 12)
+    assert sets[0] < sets[1]
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({"collection.tsv": None}, "collection.tsv: expected a file of 2 tab-separated columns, found none"),
+        ({"queries.dev.tsv": None}, "queries.dev.tsv: expected a file of 2 tab-separated columns, found none"),
+        ({"qrels.test.tsv": "20 0 9 1\n"}, "judgments name passage 'general:9', which collection.tsv does not hold"),
+        ({"qrels.test.tsv": "21 0 3 1\n"}, "queries.test.tsv: judged query '21' is not there"),
+        ({"collection.tsv": "1\n"}, "collection.tsv, line 1: expected 2 columns, found 1"),
+        ({"collection.tsv": "1\ta\n1\tb\n2\tc\n3\td\n"}, "1 rows of passages repeat a key"),
+    ],
+)
+def test_a_general_set_that_cannot_be_used_is_told(tmp_path: Path, files: dict[str, str | None], told: str) -> None:
+    """By file, and by line or id."""
+    write(tmp_path, {name: content for name, content in (GENERAL | files).items() if content is not None})
+    with pytest.raises(InputError) as caught:
+        judgments.general(tmp_path, most=MOST)
+    assert told in str(caught.value)
+
+
+def collected(stage: Stage, root: Path, **knobs: object) -> int | None:
+    """The exit status of the stage, over a corpus of two documents with a passage each."""
+    row = dict.fromkeys(DOCUMENTS.columns, "x")
+    tables.write(
+        pl.DataFrame([row | {"document_id": name} for name in ("d1", "d2")]), DOCUMENTS, root / "corpus/documents.parquet"
+    )
+    passage = dict.fromkeys(PASSAGES.columns, "x") | {"ordinal": 0, "tokens": 1}
+    rows = [passage | {"passage_id": name, "document_id": name[:2]} for name in ("d1#a", "d2#b")]
+    tables.write(pl.DataFrame(rows, schema=PASSAGES.columns), PASSAGES, root / "corpus/passages.parquet")
+    write(root / "general", GENERAL)
+    chosen = {"judgments": [{"queries": "q.tsv", "qrels": "r.tsv", "language": "en"}], "shares": {"test": 0, "dev": 0}}
+    (root / "params.yaml").write_text(json.dumps({"collect": chosen | {"general": MOST} | knobs}))
+    where = {"corpus": root / "corpus", "judged": root / "judged", "general": root / "general", "out": root / "out"}
+    return stage("collect", params=root / "params.yaml", **where)
+
+
+def test_curated_and_general_queries_become_one_table(tmp_path: Path, stage: Stage) -> None:
+    """Counted by origin and split, and by grade."""
+    write(tmp_path / "judged", {"q.tsv": QUERIES_TSV, "r.tsv": TREC})
+    assert collected(stage, tmp_path, shares={"test": 0.99, "dev": 0.0}) == 0
+    counts = json.loads((tmp_path / "out/counts.json").read_text())
+    assert counts["queries"] == {"curated test": 2, "general test": 1, "general train": 2}
+    assert counts["grades"] == {"0": 1, "1": 4, "2": 1}
+    assert tables.read(QUERIES, tmp_path / "out/queries.parquet").height == 5
+
+
+def test_no_judgments_are_no_fault(tmp_path: Path, stage: Stage) -> None:
+    """Someone with documents alone has the general set's queries here, and synthetic ones later."""
+    assert collected(stage, tmp_path, judgments=[]) == 0
+    assert set(tables.read(QUERIES, tmp_path / "out/queries.parquet")["origin"]) == {"general"}
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({"q.tsv": QUERIES_TSV, "r.tsv": TREC}, "no test query; give some the split test, or raise collect.shares.test"),
+        ({"q.tsv": QUERIES_TSV, "r.tsv": TREC.replace("d2", "d3")}, "2 of 3 judgments name an id"),
+        ({}, "expected judgments, found no file"),
+    ],
+)
+def test_a_bad_set_stops_the_stage(
+    tmp_path: Path, stage: Stage, capsys: pytest.CaptureFixture[str], files: dict[str, str | bytes], told: str
+) -> None:
+    """One line, exit status 2, and no output."""
+    write(tmp_path / "judged", files)
+    assert collected(stage, tmp_path) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert told in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "out").exists()

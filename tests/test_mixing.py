@@ -1,0 +1,253 @@
+"""The training set: what is trained on, what is held out, and why a query was dropped."""
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from burnish import audit, mixing
+from burnish.errors import InputError
+from burnish.judgments import Shares
+from burnish.mixing import Corpus, Mixed, MixRule
+from burnish.tables import PASSAGES, QRELS, QUERIES
+
+RULE = MixRule(
+    leak_threshold=0.7,
+    hold_out="queries",
+    round_trip_rank=0,
+    round_trip_min_passages=0,
+    passages_per_document=1,
+    general_share=1.0,
+    origins=["curated", "synthetic", "general"],
+)
+NO_GENERAL = pl.DataFrame(schema=PASSAGES.columns)
+TOPICS = ("cooking rice slowly", "sailing at night", "painting a wall", "growing tomatoes", "repairing clocks", "baking bread")
+
+
+def queries(*rows: tuple[str, str, str, str]) -> pl.DataFrame:
+    """Rows of query_id, text, origin, split."""
+    return pl.DataFrame(
+        [(name, text, "en", origin, split) for name, text, origin, split in rows], schema=QUERIES.columns, orient="row"
+    )
+
+
+def qrels(*rows: tuple[str, str, int]) -> pl.DataFrame:
+    """Rows of query, target, grade; a target with a # is a passage."""
+    return pl.DataFrame(
+        [(q, t, "passage" if "#" in t else "document", g, 1.0, "curated") for q, t, g in rows],
+        schema=QRELS.columns,
+        orient="row",
+    )
+
+
+def corpus(asked: pl.DataFrame, *, groups: dict[str, str] | None = None) -> Corpus:
+    """Documents d0 to d5 of two passages; passage n lies along axis n, and every query nearest to passage 0, then 1 ..."""
+    ids = [f"d{at}#{part}" for at in range(6) for part in range(2)]
+    rows = [(one, one.split("#")[0], 0, "", "", one, 3) for one in ids]
+    frame = pl.DataFrame(rows, schema=PASSAGES.columns, orient="row")
+    group = pl.col("document_id").replace(groups or {}).alias("duplicate_group")
+    near = np.linspace(1, 0.1, len(ids), dtype=np.float32)
+    return Corpus(frame.with_columns(group), np.eye(len(ids), dtype=np.float32), dict.fromkeys(asked["query_id"], near))
+
+
+def mixed(asked: pl.DataFrame, judged: pl.DataFrame, rule: MixRule = RULE, **groups: str) -> Mixed:
+    """The training set of queries over the corpus."""
+    origins = dict(asked.select("query_id", "origin").iter_rows())
+    judged = judged.with_columns(origin=pl.col("query_id").replace_strict(origins))
+    return mixing.mixed(asked, judged, NO_GENERAL, corpus(asked, groups=groups), rule)
+
+
+def trained(found: Mixed) -> set[str]:
+    """Ids of the training queries."""
+    return set(found.queries.filter(pl.col("split") == "train")["query_id"])
+
+
+PLAIN = queries(
+    ("t0", TOPICS[0], "curated", "train"), ("t1", TOPICS[1], "synthetic", "train"), ("h", TOPICS[2], "curated", "test")
+)
+JUDGED = qrels(("t0", "d0#0", 1), ("t1", "d1#0", 1), ("h", "d2#0", 2))
+
+
+def test_what_is_used_and_what_is_dropped_balance() -> None:
+    """Nothing is dropped here; counts are by origin."""
+    found = mixed(PLAIN, JUDGED)
+    assert found.counts["offered"] == found.counts["used"] == {"curated": 1, "synthetic": 1}
+    assert (found.counts["dropped"], found.counts["pairs"]) == ({}, 2)
+    assert found.counts["held_out"] == {"curated test": 1}
+    assert found.qrels.sort("query_id").drop("origin").equals(JUDGED.sort("query_id").drop("origin"))
+
+
+@pytest.mark.parametrize("split", ["test", "dev"])
+@pytest.mark.parametrize("text", ["Painting a wall", "PAINTING  a wall!", "painting a walls"])
+def test_a_near_duplicate_of_a_held_out_query_is_never_trained_on(text: str, split: str) -> None:
+    """Dropped and counted; the held-out query stays, and the audit then finds nothing."""
+    asked = pl.concat([PLAIN, queries(("leak", text, "synthetic", "train"))])
+    asked = asked.with_columns(split=pl.when(pl.col("query_id") == "h").then(pl.lit(split)).otherwise("split"))
+    found = mixed(asked, pl.concat([JUDGED, qrels(("leak", "d3#0", 1))]))
+    assert found.counts["dropped"] == {"near_duplicate_of_held_out": {"synthetic": 1}}
+    assert trained(found) == {"t0", "t1"}
+    assert "leak" not in set(found.qrels["query_id"])
+    assert audit.leaks(found.queries, RULE.leak_threshold) == []
+
+
+def test_a_general_held_out_query_is_held_out_too() -> None:
+    """Forgetting is measured on questions that were never trained on."""
+    asked = pl.concat([PLAIN, queries(("g", TOPICS[3], "general", "test"), ("leak", f"{TOPICS[3]}?", "general", "train"))])
+    found = mixed(asked, pl.concat([JUDGED, qrels(("leak", "general:1#", 1), ("g", "general:1#", 1))]))
+    assert found.counts["dropped"] == {"near_duplicate_of_held_out": {"general": 1}}
+
+
+def test_documents_may_serve_both_sides_unless_they_are_held_out() -> None:
+    """With `documents` a training query goes whose answer is in a duplicate group that answers a held-out query."""
+    judged = qrels(("t0", "d2#1", 1), ("t1", "d1#0", 1), ("h", "d2#0", 2))
+    assert trained(mixed(PLAIN, judged)) == {"t0", "t1"}
+    strict = replace(RULE, hold_out="documents")
+    assert trained(mixed(PLAIN, judged, strict)) == {"t1"}
+    assert mixed(PLAIN, judged, strict).counts["dropped"] == {"held_out_document": {"curated": 1}}
+    assert trained(mixed(PLAIN, JUDGED, strict, d1="d2")) == {"t0"}  # d1 is a near-duplicate of d2
+
+
+def test_a_repeated_query_is_trained_on_once() -> None:
+    """Same words and same answers; with other answers it is another question."""
+    asked = pl.concat([PLAIN, queries(("t2", f" {TOPICS[0].upper()}!", "curated", "train"))])
+    again = mixed(asked, pl.concat([JUDGED, qrels(("t2", "d0#0", 1))]))
+    assert (trained(again), again.counts["dropped"]) == ({"t0", "t1"}, {"repeated": {"curated": 1}})
+    assert trained(mixed(asked, pl.concat([JUDGED, qrels(("t2", "d4#0", 1))]))) == {"t0", "t1", "t2"}
+
+
+def test_a_query_without_a_positive_is_dropped() -> None:
+    """A judged non-answer alone trains nothing."""
+    found = mixed(PLAIN, qrels(("t0", "d0#0", 0), ("t1", "d1#0", 1), ("h", "d2#0", 2)))
+    assert found.counts["dropped"] == {"no_positive": {"curated": 1}}
+
+
+def test_an_origin_can_be_left_out() -> None:
+    """And is counted."""
+    found = mixed(PLAIN, JUDGED, replace(RULE, origins=["curated"]))
+    assert trained(found) == {"t0"}
+
+
+def positives(found: Mixed) -> set[str]:
+    """The positive passages of query t0."""
+    return set(found.qrels.filter(pl.col("query_id") == "t0", pl.col("grade") > 0)["target_id"])
+
+
+@pytest.mark.parametrize(("most", "expected"), [(1, {"d3#0"}), (2, {"d3#0", "d3#1"})])
+def test_of_a_judged_document_the_bases_best_passages_are_positives(most: int, expected: set[str]) -> None:
+    """Never the whole of a contract, unless it has no more."""
+    judged = qrels(("t0", "d3", 1), ("t1", "d1#0", 1), ("h", "d2#0", 2))
+    assert positives(mixed(PLAIN, judged, replace(RULE, passages_per_document=most))) == expected
+
+
+def test_a_passage_judged_no_answer_is_not_its_documents_positive() -> None:
+    """The expert's word on the passage stands above the base's ranking."""
+    judged = qrels(("t0", "d3", 1), ("t0", "d3#0", 0), ("t1", "d1#0", 1), ("h", "d2#0", 2))
+    found = mixed(PLAIN, judged)
+    assert positives(found) == {"d3#1"}
+    assert found.qrels.filter(pl.col("target_id") == "d3#0")["grade"].to_list() == [0]
+
+
+def test_held_out_judgments_keep_their_unit() -> None:
+    """Only training takes passages for documents."""
+    found = mixed(PLAIN, qrels(("t0", "d0#0", 1), ("t1", "d1#0", 1), ("h", "d2", 2)))
+    assert found.qrels.filter(pl.col("query_id") == "h").select("target_id", "unit").row(0) == ("d2", "document")
+
+
+def test_the_round_trip_keeps_synthetic_queries_that_the_base_finds() -> None:
+    """Passages rank d0#0, d0#1, d1#0 ...: with rank 3 t1 stays, with rank 2 it goes; curated t0 is never filtered."""
+    judged = qrels(("t0", "d5#1", 1), ("t1", "d1#0", 1), ("h", "d2#0", 2))
+    assert trained(mixed(PLAIN, judged, replace(RULE, round_trip_rank=3))) == {"t0", "t1"}
+    found = mixed(PLAIN, judged, replace(RULE, round_trip_rank=2))
+    assert (trained(found), found.counts["dropped"]) == ({"t0"}, {"failed_round_trip": {"synthetic": 1}})
+    small = mixed(PLAIN, judged, replace(RULE, round_trip_rank=2, round_trip_min_passages=13))
+    assert (trained(small), small.counts["round_trip"]) == ({"t0", "t1"}, False)
+
+
+@pytest.mark.parametrize(("share", "kept"), [(0.0, 0), (0.5, 1), (1.0, 2), (9.0, 4)])
+def test_general_pairs_come_at_the_knobs_ratio(share: float, kept: int) -> None:
+    """For two domain queries, of four general ones."""
+    general = [(f"g{at}", f"{TOPICS[at + 2]} at home", "general", "train") for at in range(4)]
+    judged = pl.concat([JUDGED, qrels(*((row[0], f"general:{row[0]}#", 1) for row in general))])
+    asked = pl.concat([PLAIN.filter(pl.col("query_id") != "h"), queries(("h", "zebra", "curated", "test"), *general)])
+    found = mixed(asked, judged, replace(RULE, general_share=share))
+    assert found.counts["used"].get("general", 0) == kept
+
+
+def test_nothing_left_to_train_on_is_an_error() -> None:
+    """With the counts, so that the reader sees what took the queries."""
+    with pytest.raises(InputError, match="no domain query is left"):
+        mixed(PLAIN, qrels(("h", "d2#0", 1)))
+
+
+def test_the_order_of_rows_changes_nothing() -> None:
+    """Shuffled queries and judgments give the same sets and counts."""
+    asked = pl.concat([PLAIN, queries(("t2", TOPICS[0], "curated", "train"), ("leak", TOPICS[2], "synthetic", "train"))])
+    judged = pl.concat([JUDGED, qrels(("t2", "d0#0", 1), ("leak", "d3", 1))])
+    one, other = mixed(asked, judged), mixed(asked.reverse(), judged.reverse())
+    assert one.counts == other.counts
+    assert one.queries.sort("query_id").equals(other.queries.sort("query_id"))
+    assert one.qrels.sort("query_id", "target_id").equals(other.qrels.sort("query_id", "target_id"))
+
+
+# Synthetic queries as test
+
+
+def synthetic(documents: int) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """(queries, judgments, passages) of documents with three synthetic queries for each of two passages."""
+    ids = [f"s{at}#{part}" for at in range(documents) for part in range(2)]
+    frame = pl.DataFrame([(one, one.split("#")[0], 0, "", "", one, 3) for one in ids], schema=PASSAGES.columns, orient="row")
+    # Documents 0 and 1, 2 and 3 ... are near-duplicates of each other.
+    numbers = pl.col("document_id").str.slice(1).cast(pl.Int64)
+    passages = frame.with_columns(duplicate_group=pl.format("s{}", numbers // 2 * 2))
+    asked = [(f"{one}?{at}", f"{one} {at}", "synthetic", "train") for one in ids for at in range(3)]
+    return queries(*asked), qrels(*((row[0], row[0].split("?")[0], 1) for row in asked)), passages
+
+
+SHARES = Shares(test=0.3, dev=0.2)
+
+
+def sides(found: pl.DataFrame, judged: pl.DataFrame, passages: pl.DataFrame) -> pl.DataFrame:
+    """The splits of each duplicate group's queries: columns duplicate_group, split, distinct."""
+    named = judged.join(passages.select("duplicate_group", target_id="passage_id"), on="target_id")
+    return named.join(found.select("query_id", "split"), on="query_id").select("duplicate_group", "split").unique()
+
+
+def test_all_queries_of_a_duplicate_group_stand_on_one_side() -> None:
+    """Without a curated test query whole groups become test, dev and train, at about the shares."""
+    asked, judged, passages = synthetic(100)
+    found = sides(mixing.with_synthetic_test(asked, judged, passages, SHARES), judged, passages)
+    assert found["duplicate_group"].is_duplicated().sum() == 0
+    counted = dict(found.group_by("split").len().iter_rows())
+    assert 8 <= counted["test"] <= 22
+    assert 4 <= counted["dev"] <= 17
+
+
+def test_a_query_for_two_documents_keeps_both_on_its_side() -> None:
+    """Ten queries that two groups answer each: no group is tested by one and trained on by its siblings."""
+    asked, judged, passages = synthetic(100)
+    both = [(f"both{at}", f"asked of two {at}", "synthetic", "train") for at in range(10)]
+    asked = pl.concat([asked, queries(*both)])
+    two = [(f"both{at}", f"s{document}#0", 1) for at in range(10) for document in (at * 4, at * 4 + 2)]
+    judged = pl.concat([judged, qrels(*two)])
+    found = sides(mixing.with_synthetic_test(asked, judged, passages, SHARES), judged, passages)
+    assert found["duplicate_group"].is_duplicated().sum() == 0
+
+
+def test_curated_test_queries_leave_synthetic_ones_to_training() -> None:
+    """Real judgments are the test wherever there are any."""
+    asked, judged, passages = synthetic(10)
+    both = pl.concat([asked, queries(("h", "x", "curated", "test"))])
+    assert mixing.with_synthetic_test(both, judged, passages, SHARES).equals(both)
+
+
+def test_one_more_document_moves_no_other_query() -> None:
+    """A split goes by the group's own name."""
+    one, more = (mixing.with_synthetic_test(*synthetic(count), SHARES) for count in (40, 42))
+    assert more.filter(pl.col("query_id").is_in(one["query_id"].to_list())).equals(one)
+
+
+def test_no_test_query_at_all_is_an_error_that_names_the_knob() -> None:
+    """A verdict without a test would be none."""
+    with pytest.raises(InputError, match=r"mix\.synthetic_shares\.test"):
+        mixing.with_synthetic_test(*synthetic(10), Shares(test=0.0, dev=0.0))

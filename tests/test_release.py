@@ -1,0 +1,107 @@
+"""Releases: what was judged is what is deployed, at any width, in any program."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+
+from burnish import encoding, models, release
+from burnish.errors import InputError
+from burnish.vectors import Vectors
+
+TEXTS = [f"{what} number {at}: {end}" for at, (what, end) in enumerate(
+    (what, end) for what in ("A river", "A horse", "Some bread", "The moon") for end in ("long", "bright day", "in a house")
+)]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def tuned(base_model: Path) -> Vectors:
+    """The vectors of the model that is released."""
+    return encoding.encoder(models.load(base_model, "cpu"), "passage")(TEXTS)
+
+
+def exported(base: Path, folder: Path, width: int) -> Path:
+    """A release of the base model at `width`."""
+    models.save(release.at_width(models.load(base, "cpu"), width), folder)
+    return folder
+
+
+@pytest.mark.parametrize("width", [384, 128])
+def test_a_plain_program_gets_the_tuned_vectors(base_model: Path, tuned: Vectors, tmp_path: Path, width: int) -> None:
+    """SentenceTransformer alone, with no argument, gives the first dimensions at unit length."""
+    loaded = SentenceTransformer(str(exported(base_model, tmp_path, width)), device="cpu")
+    expected = tuned[:, :width] / np.linalg.norm(tuned[:, :width], axis=1, keepdims=True)
+    assert loaded.encode(TEXTS) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("width", [384, 128])
+def test_a_true_release_is_proved(base_model: Path, tuned: Vectors, tmp_path: Path, width: int) -> None:
+    """Loaded from its folder it gives the vectors and the same nearest ten."""
+    found = release.prove(exported(base_model, tmp_path, width), tuned, TEXTS, width)
+    assert (found["passages"], found["same_top_10"]) == (12, 1.0)
+    assert found["lowest_cosine"] == pytest.approx(1.0, abs=1e-5)
+
+
+def test_a_changed_model_is_not_proved(base_model: Path, tuned: Vectors, tmp_path: Path) -> None:
+    """Weights moved by a little noise are another model."""
+    model = models.load(base_model, "cpu")
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for part in model.parameters():
+            part.add_(torch.randn_like(part) * 0.01)
+    models.save(model, tmp_path)
+    with pytest.raises(InputError, match="not the tuned model"):
+        release.prove(tmp_path, tuned, TEXTS, 384)
+
+
+def test_passages_with_the_same_words_do_not_fail_the_proof(base_model: Path, tmp_path: Path) -> None:
+    """Fifteen copies are equally near: which ten come first says nothing of the model."""
+    texts = [*TEXTS, *["The same clause stands in every contract."] * 15]
+    vectors = encoding.encoder(models.load(base_model, "cpu"), "passage")(texts)
+    assert release.prove(exported(base_model, tmp_path, 128), vectors, texts, 128)["same_top_10"] == 1.0
+
+
+def test_a_width_beyond_the_models_is_refused(base_model: Path) -> None:
+    """The message names the knob and the most that there is."""
+    with pytest.raises(InputError, match=r"export\.width: 385.*384"):
+        release.at_width(models.load(base_model, "cpu"), 385)
+
+
+def manifest_of(folder: Path, tmp_path: Path) -> dict[str, object]:
+    """The manifest of a release."""
+    (tmp_path / "queries.parquet").write_bytes(b"q")
+    return release.manifest(
+        folder,
+        base={"model": "org/name", "digest": "0"},
+        training={"summary": {"rows": 5}, "licences": {"corpus": "MIT"}},
+        data={"queries": tmp_path / "queries.parquet"},
+        widths=[64, 384],
+    )
+
+
+def test_the_manifest_tells_what_a_release_was_made_from(base_model: Path, tmp_path: Path) -> None:
+    """Digests of model, data and code, and the widths from the widest."""
+    found = manifest_of(base_model, tmp_path)
+    assert found["model_digest"] == models.digest(base_model)
+    assert found["data"] == {"queries": "8e35c2cd3bf6641bdb0e2050b76932cbb2e6034a0ddacc1d9bea82a6ba57f7cf"}
+    assert found["widths"] == [384, 64]
+    assert found["code"] == release.code_digest()
+
+
+def test_manifest_and_card_change_neither_the_model_nor_each_other(base_model: Path, tmp_path: Path) -> None:
+    """The digest that the index is bound to is the same before and after; the same facts give the same bytes."""
+    folder = tmp_path / "release"
+    shutil.copytree(base_model, folder)
+    before = models.digest(folder)
+    found = manifest_of(folder, tmp_path)
+    release.write_manifest(folder, found)
+    first = [(folder / name).read_bytes() for name in ("README.md", release.MANIFEST)]
+    release.write_manifest(folder, manifest_of(folder, tmp_path))
+    assert models.digest(folder) == before
+    assert [(folder / name).read_bytes() for name in ("README.md", release.MANIFEST)] == first
+    assert json.loads(first[1]) == found
+    assert b"- corpus: MIT" in first[0]

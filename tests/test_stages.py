@@ -1,0 +1,353 @@
+"""Every stage's own command, in dvc.yaml's order, with the real model on a corpus small enough to read."""
+
+import contextlib
+import hashlib
+import io
+import json
+import re
+import runpy
+import shlex
+import shutil
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import torch
+import yaml
+from click.testing import CliRunner, Result
+
+import small
+from burnish import asking, excerpts, replies, tables
+from burnish.cli import cli
+
+TABLES = {
+    "data/corpus/documents.parquet": tables.DOCUMENTS,
+    "data/corpus/passages.parquet": tables.PASSAGES,
+    "data/collected/queries.parquet": tables.QUERIES,
+    "data/collected/qrels.parquet": tables.QRELS,
+    "data/collected/general_passages.parquet": tables.PASSAGES,
+    "data/synthetic/queries.parquet": tables.QUERIES,
+    "data/synthetic/qrels.parquet": tables.QRELS,
+    "data/mixed/training/queries.parquet": tables.QUERIES,
+    "data/mixed/training/qrels.parquet": tables.QRELS,
+    "data/mixed/test/queries.parquet": tables.QUERIES,
+    "data/mixed/test/qrels.parquet": tables.QRELS,
+    "data/negatives/negatives.parquet": tables.NEGATIVES,
+    "data/runs/runs.parquet": tables.RUNS,
+    "models/index/passages.parquet": tables.PASSAGES,
+}
+MEASURES = {"ndcg@5", "ndcg@10", "recall@1", "recall@5", "recall@10", "recall@100", "mrr@10", "map@100"}
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The small repository after a run of all stages, and after a second one that found no store and no checkpoint."""
+
+    folder: Path
+    said: dict[str, str]  # by stage: its closing line
+    first: dict[str, str]  # by output file: sha256
+    second: dict[str, str]
+
+    def table(self, path: str) -> pl.DataFrame:
+        """The table at `path`, checked against its contract."""
+        return tables.read(TABLES[path], self.folder / path)
+
+    def json(self, path: str) -> Any:
+        """The content of a JSON file."""
+        return json.loads((self.folder / path).read_text(encoding="utf-8"))
+
+    def queries(self, split: str) -> pl.DataFrame:
+        """The final queries of a split."""
+        parts = [self.table(f"data/mixed/{part}/queries.parquet") for part in ("training", "test")]
+        return pl.concat(parts, how="diagonal").filter(pl.col("split") == split)
+
+    def numbers(self, stage: str) -> list[int]:
+        """The whole numbers of a stage's closing line."""
+        return [int(one) for one in re.findall(r"(?<![\w.@+-])\d+(?![\w.])", self.said[stage])]
+
+    def burnish(self, *words: str) -> Result:
+        """What the `burnish` command says in this repository."""
+        with contextlib.chdir(self.folder):
+            return CliRunner().invoke(cli, words)
+
+
+def run_stage(command: str) -> str:
+    """The last line that a stage prints when its command runs here, in this process."""
+    words = shlex.split(command)
+    assert words[0] == "python"
+    heard, before = io.StringIO(), sys.argv
+    sys.argv = words[1:]
+    try:
+        with contextlib.redirect_stdout(heard), pytest.raises(SystemExit) as stopped:
+            runpy.run_path(words[1], run_name="__main__")
+    finally:
+        sys.argv = before
+        torch.use_deterministic_algorithms(mode=False)
+    assert stopped.value.code == 0, command
+    return heard.getvalue().strip().splitlines()[-1]
+
+
+def commands(folder: Path) -> dict[str, str]:
+    """Each stage's command, as DVC would run it."""
+    stages = yaml.safe_load((folder / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    paths = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))["paths"]
+    return {name: re.sub(r"\$\{paths\.(\w+)\}", lambda m: paths[m[1]], stage["cmd"]) for name, stage in stages.items()}
+
+
+def outputs(folder: Path) -> dict[str, str]:
+    """The sha256 of each file that the stages wrote."""
+    stages = yaml.safe_load((folder / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    roots = [next(iter(out)) if isinstance(out, dict) else out for stage in stages.values() for out in stage["outs"]]
+    files = [path for root in roots for path in sorted((folder / root).rglob("*")) if path.is_file()]
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def record_replies(folder: Path) -> None:
+    """Write data/replies for the extracted corpus, as if a language model had been asked."""
+    passages = tables.read(tables.PASSAGES, folder / "data/corpus/passages.parquet")
+    prompt = asking.Prompt.read(folder / "prompts/general.txt")
+    parameters = {"count": 2, "max_output_tokens": 400, "temperature": 1.0}
+    with (folder / "data/replies/small.jsonl").open("wb") as file:
+        for one in excerpts.excerpts(passages, characters=420, per_document=1):
+            asked = asking.question(prompt, one, model="small", language="en", parameters=parameters)
+            file.write(replies.line(replies.Reply(asked.request, "ok", small.reply(asked.message))))
+
+
+@pytest.fixture(scope="session")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+    """The small repository, every stage run twice."""
+    folder = tmp_path_factory.mktemp("pipeline")
+    small.write(folder, {"synthesize.provider": "replay"})
+    said = {}
+    with contextlib.chdir(folder):
+        for name, command in commands(folder).items():
+            if name == "synthesize":
+                record_replies(folder)
+            said[name] = run_stage(command)
+        first = outputs(folder)
+        shutil.rmtree(".cache")
+        for command in commands(folder).values():
+            run_stage(command)
+    return Pipeline(folder, said, first, outputs(folder))
+
+
+@pytest.mark.parametrize("path", TABLES)
+def test_each_table_keeps_its_contract(pipeline: Pipeline, path: str) -> None:
+    """Each table that a stage writes has the columns, types and key of its contract, and at least one row."""
+    assert pipeline.table(path).height
+
+
+def test_every_table_is_known_here(pipeline: Pipeline) -> None:
+    """No stage writes a Parquet file without a contract, but vectors."""
+    found = {path for path in pipeline.first if path.endswith(".parquet") and "vectors" not in path}
+    assert found == set(TABLES)
+
+
+def test_a_second_run_gives_the_same_bytes(pipeline: Pipeline) -> None:
+    """Every stage run again, with no vector, reply or checkpoint kept from before, writes the same files."""
+    assert pipeline.second == pipeline.first
+
+
+def test_extract_balances(pipeline: Pipeline) -> None:
+    """extract's closing line tells the documents and passages that its tables hold."""
+    documents, passages = (pipeline.table(f"data/corpus/{name}.parquet").height for name in ("documents", "passages"))
+    assert pipeline.numbers("extract")[:2] == [documents, passages] == [24, passages]
+
+
+def test_collect_balances(pipeline: Pipeline) -> None:
+    """collect's closing line accounts for every judged and every general query."""
+    assert "'curated dev': 6, 'curated test': 10" in pipeline.said["collect"]
+    assert "'general dev': 3, 'general test': 3, 'general train': 6" in pipeline.said["collect"]
+    assert f"{pipeline.table('data/collected/qrels.parquet').height} judgments" in pipeline.said["collect"]
+
+
+def test_synthesize_balances(pipeline: Pipeline) -> None:
+    """Each excerpt has a recorded reply, and the queries are those of the replies less those dropped."""
+    assert pipeline.said["synthesize"].startswith(
+        "synthesize: 24 excerpts (24 replayed, 0 replayed_by_document, 0 from_store, 0 without_reply; 0 asked now) -> 48 queries"
+    )
+    assert pipeline.table("data/synthetic/queries.parquet").height == 48
+
+
+def test_embeddings_cover_their_tables(pipeline: Pipeline) -> None:
+    """embed-base has a vector for each passage and query; embed-tuned for each passage and each test query."""
+    every = pl.concat([pipeline.table(f"data/{one}/queries.parquet")["query_id"] for one in ("collected", "synthetic")])
+    for system, ids in (("base", every), ("tuned", pipeline.queries("test")["query_id"])):
+        found = {
+            name: pl.read_parquet(pipeline.folder / f"data/vectors/{system}/{name}.parquet") for name in ("queries", "passages")
+        }
+        assert set(found["queries"]["id"]) == set(ids)
+        assert set(found["passages"]["id"]) == set(pipeline.table("data/corpus/passages.parquet")["passage_id"])
+
+
+def test_mix_balances(pipeline: Pipeline) -> None:
+    """Of each origin, the queries offered are those used and those dropped, and the table holds those used."""
+    counts = pipeline.json("data/mixed/counts.json")
+    train = dict(pipeline.queries("train").group_by("origin").len().iter_rows())
+    assert counts["used"] == train
+    for origin, offered in counts["offered"].items():
+        dropped = sum(by_origin.get(origin, 0) for by_origin in counts["dropped"].values())
+        assert offered == train.get(origin, 0) + dropped, origin
+
+
+def test_no_held_out_query_is_trained_on(pipeline: Pipeline) -> None:
+    """The curated test and dev queries keep their split, test lies apart from training, and no negative belongs to either."""
+    held = pl.concat([pipeline.queries("dev"), pipeline.queries("test")])
+    assert held.filter(pl.col("origin") == "curated")["split"].value_counts(sort=True).rows() == [("test", 10), ("dev", 6)]
+    assert set(pipeline.table("data/mixed/test/queries.parquet")["split"]) == {"test"}
+    assert "test" not in set(pipeline.table("data/mixed/training/queries.parquet")["split"])
+    assert not set(held["query_id"]) & set(pipeline.table("data/negatives/negatives.parquet")["query_id"])
+
+
+def test_mine_balances(pipeline: Pipeline) -> None:
+    """mine's closing line tells the training queries that it read and the negatives that it wrote; none is an answer."""
+    negatives = pipeline.table("data/negatives/negatives.parquet")
+    assert pipeline.numbers("mine")[:2] == [pipeline.queries("train").height, negatives.height]
+    qrels = pipeline.table("data/mixed/training/qrels.parquet")
+    answers = qrels.filter(pl.col("grade") > 0).select("query_id", passage_id="target_id")
+    assert negatives.join(answers, on=["query_id", "passage_id"]).is_empty()
+
+
+def test_train_balances(pipeline: Pipeline) -> None:
+    """train's closing line tells one row for each pair of the training set, in batches of eight, one epoch."""
+    pairs = pipeline.json("data/mixed/counts.json")["pairs"]
+    assert pipeline.numbers("train")[:2] == [pairs, -(-pairs // 8)]
+    curve = pl.read_csv(pipeline.folder / "metrics/learning_curve.csv")
+    assert curve.columns == ["step", "loss", "learning_rate", "dev", "general_dev", "score"]
+    assert curve["step"].max() == -(-pairs // 8)
+
+
+def test_export_proves_the_release(pipeline: Pipeline) -> None:
+    """The manifest holds the proof of parity, the base's digest, and the licences; the model card stands beside it."""
+    manifest = pipeline.json("models/release/manifest.json")
+    assert manifest["proof"]["lowest_cosine"] >= 0.9999
+    assert manifest["proof"]["same_top_10"] == 1
+    assert manifest["base"]["digest"]
+    assert manifest["widths"] == [384, 128, 64]
+    assert manifest["training"]["licences"]
+    assert (pipeline.folder / "models/release/README.md").is_file()
+
+
+def test_retrieve_balances(pipeline: Pipeline) -> None:
+    """Every system has a run for every test query, domain and general, and the line tells how many rows."""
+    runs = pipeline.table("data/runs/runs.parquet")
+    test = pipeline.queries("test")
+    systems = {"bm25", "base", "base@128", "base@64", "tuned", "tuned@128", "tuned@64"}
+    assert set(runs["system"]) == systems
+    for (system,), part in runs.group_by("system"):
+        assert set(part["query_id"]) <= set(test["query_id"]), system
+        assert part["query_id"].n_unique() == test.height or system == "bm25", system
+    assert pipeline.numbers("retrieve") == [test.height, len(systems), runs.height]
+
+
+def test_retrieval_metrics(pipeline: Pipeline) -> None:
+    """metrics/retrieval.json has every measure of every system, and the difference with interval and p, on both sets."""
+    found = pipeline.json("metrics/retrieval.json")
+    for part, queries in (("test", 10), ("general", 3)):
+        for system in ("bm25", "base", "tuned"):
+            assert set(found[part][system]) == MEASURES
+            assert all(0 <= value <= 1 for value in found[part][system].values())
+        delta = found[part]["delta"]
+        assert {"ndcg@10", "ndcg@10_low", "ndcg@10_high", "ndcg@10_p", "queries"} <= set(delta)
+        assert delta["queries"] == queries
+        assert delta["ndcg@10_low"] <= delta["ndcg@10"] <= delta["ndcg@10_high"]
+        assert delta["ndcg@10"] == pytest.approx(found[part]["tuned"]["ndcg@10"] - found[part]["base"]["ndcg@10"], abs=2e-4)
+    assert found["test"]["origin"] == "curated"
+
+
+def test_width_metrics(pipeline: Pipeline) -> None:
+    """metrics/widths.json has, for each width, nDCG@10, what it keeps of the full width's, and bytes a passage."""
+    found = pipeline.json("metrics/widths.json")
+    assert set(found) == {"384", "128", "64"}
+    assert found["384"]["kept"] == 1
+    for width, row in found.items():
+        assert row["bytes_per_passage"] == 4 * int(width)
+        assert {"ndcg@10", "kept"} <= set(row)
+
+
+def test_slice_metrics(pipeline: Pipeline) -> None:
+    """metrics/slices.json gives seen and unseen answers, origin, query length and domain terms, each row with its interval."""
+    found = pipeline.json("metrics/slices.json")
+    assert {"answers", "origin", "length", "words"} <= set(found) or len(found) >= 4, sorted(found)
+    for slices in found.values():
+        assert sum(row["queries"] for row in slices.values()) <= 10
+        assert all(row["low"] <= row["delta"] <= row["high"] for row in slices.values())
+
+
+@pytest.mark.parametrize("name", ["corpus", "judgments", "synthesis", "training_set", "mining", "training"])
+def test_metrics_are_the_stages_counts(pipeline: Pipeline, name: str) -> None:
+    """score passes each stage's counts on as they are."""
+    folders = {
+        "judgments": "collected",
+        "synthesis": "synthetic",
+        "training_set": "mixed",
+        "mining": "negatives",
+        "training": "curves",
+    }
+    assert pipeline.json(f"metrics/{name}.json") == pipeline.json(f"data/{folders.get(name, name)}/counts.json")
+
+
+def test_every_declared_metric_and_plot_is_written(pipeline: Pipeline) -> None:
+    """Each file that dvc.yaml names under metrics and plots is there."""
+    declared = yaml.safe_load((pipeline.folder / "dvc.yaml").read_text(encoding="utf-8"))
+    plots = [path for plot in declared["plots"] for one in plot.values() for path in one["y"]]
+    assert all((pipeline.folder / path).is_file() for path in [*declared["metrics"], *plots])
+
+
+def test_reports_show_the_figures(pipeline: Pipeline) -> None:
+    """The page and the summary give the tuned model's nDCG@10 as metrics/retrieval.json has it."""
+    value = f"{pipeline.json('metrics/retrieval.json')['test']['tuned']['ndcg@10']:.3f}"
+    for name in ("index.html", "summary.md"):
+        assert value in (pipeline.folder / "reports" / name).read_text(encoding="utf-8")
+
+
+def test_nothing_written_names_this_machine(pipeline: Pipeline) -> None:
+    """No count, metric, report, manifest or model card holds an absolute path, the host's name, a date or a duration."""
+    here = re.escape(str(pipeline.folder))
+    told = re.compile(
+        rf"{here}|{re.escape(str(Path.home()))}/|/tmp/|\b{re.escape(socket.gethostname())}\b|20\d\d-\d\d-\d\d|_runtime|seconds"
+    )
+    names = [name for name in pipeline.first if Path(name).suffix in {".json", ".csv", ".md", ".html"}]
+    names = [name for name in names if not re.match(r"models/\w+/(tokenizer|vocab|config)", name)]
+    assert {"metrics/retrieval.json", "reports/index.html", "models/release/manifest.json", "models/index/index.json"} <= set(
+        names
+    )
+    found = {name: told.findall((pipeline.folder / name).read_text(encoding="utf-8")) for name in names}
+    assert {name: hits for name, hits in found.items() if hits} == {}
+
+
+def test_search_finds_the_passage(pipeline: Pipeline) -> None:
+    """`burnish search` puts first the page that a question in other words asks for."""
+    result = pipeline.burnish("search", "squealing brake pads", "-k", "3", "--json")
+    hits = [json.loads(line) for line in result.stdout.splitlines()]
+    assert result.exit_code == 0
+    assert [hit["rank"] for hit in hits] == [1, 2, 3]
+    assert hits[0]["document_id"] == "bicycle/brakes.md"
+
+
+@pytest.mark.parametrize(("model", "system"), [("base", "base"), ("models/release", "tuned")])
+def test_evaluate_agrees_with_the_pipeline(pipeline: Pipeline, tmp_path: Path, model: str, system: str) -> None:
+    """`burnish evaluate` over the test queries gives the pipeline's own figures."""
+    lines = (pipeline.folder / "data/judged/queries.jsonl").read_text(encoding="utf-8").splitlines()
+    (tmp_path / "queries.jsonl").write_text("\n".join(line for line in lines if '"test"' in line), encoding="utf-8")
+    grades = (pipeline.folder / "data/judged/qrels.tsv").read_text(encoding="utf-8").splitlines()
+    (tmp_path / "qrels.tsv").write_text("\n".join(grades[:11]) + "\n", encoding="utf-8")
+    words = ("--queries", str(tmp_path / "queries.jsonl"), "--qrels", str(tmp_path / "qrels.tsv"), "--json")
+    result = pipeline.burnish("evaluate", "--model", model, *words)
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found["queries"] == 10
+    expected = pipeline.json("metrics/retrieval.json")["test"][system]
+    assert {name: found[name] for name in MEASURES} == pytest.approx(expected, abs=1e-4)
+
+
+def test_doctor_examines_the_corpus(pipeline: Pipeline) -> None:
+    """`burnish doctor` tells the corpus's size, the base's and BM25's recall, and what ten test queries can show."""
+    result = pipeline.burnish("doctor")
+    assert "24 documents" in result.output
+    assert re.search(r"recall@10: base \d\.\d+, BM25 \d\.\d+", result.output)
+    assert "10 curated test queries can show a difference" in result.output
