@@ -18,6 +18,7 @@ from statistics import mean
 import click
 
 from burnish import parsing
+from burnish.blocks import ParseError
 
 Reader = Callable[[Path], str]
 
@@ -152,9 +153,9 @@ def row(name: str, reader: Reader, paths: Sequence[Path], score: Callable[[Path,
         start, text = time.perf_counter(), ""
         try:
             text = reader(path)
-        except parsing.ParseError as error:
+        except ParseError as error:
             failures[error.kind] += 1
-        except Exception as error:  # noqa: BLE001 - whatever a library lets through is what is counted
+        except Exception as error:
             failures[type(error).__name__] += 1
         seconds += time.perf_counter() - start
         scores.append(score(path, text))

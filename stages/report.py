@@ -5,6 +5,8 @@ from pathlib import Path
 import click
 
 from burnish import atomic, report, tables
+from burnish.changes import changes
+from burnish.comparison import read_metrics
 from burnish.errors import run
 from burnish.tables import PASSAGES, QRELS, QUERIES, RUNS
 
@@ -17,8 +19,8 @@ from burnish.tables import PASSAGES, QRELS, QUERIES, RUNS
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for index.html and summary.md.")
 def main(metrics: Path, runs: Path, corpus: Path, test: Path, out: Path) -> None:
     """Metrics, runs, queries, judgments, passages -> index.html, summary.md."""
-    measured = report.read_metrics(metrics)
-    changed = report.changes(
+    measured = read_metrics(metrics)
+    changed = changes(
         tables.read(RUNS, runs),
         tables.read(QUERIES, test / "queries.parquet"),
         tables.read(QRELS, test / "qrels.parquet"),

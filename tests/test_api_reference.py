@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from burnish import api_reference
+from burnish.blocks import Block
 from burnish.errors import InputError
-from burnish.parsing import Block
 
 MODULE = '''"""The toy."""
 from pathlib import Path

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from burnish import chunking
+from burnish.blocks import Block
 from burnish.chunking import Passage, Sizes
-from burnish.parsing import Block
 
 SEPARATORS = {"text": [" ", ". ", "\n", "。"], "list": ["\n", " "], "code": ["\n", " "], "table": ["\n", " "], "heading": [" "]}
 

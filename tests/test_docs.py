@@ -6,9 +6,9 @@ import re
 from typing import Any
 
 import yaml
-from conftest import ROOT
 
 from burnish.cli import cli
+from conftest import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PIPELINE: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))

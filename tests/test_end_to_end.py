@@ -270,6 +270,28 @@ def built(tmp_path_factory: pytest.TempPathFactory, service: Service) -> Reposit
     return made
 
 
+@pytest.fixture(scope="session")
+def published(built: Repository, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a bare Git repository with the built state tagged as a release, its data in a storage folder, and one
+    more commit whose nDCG@10 is higher by 0.01.
+    """
+    folder = tmp_path_factory.mktemp("published")
+    author = Repository(folder / "author", built.environment)
+    built.run("git", "clone", "--quiet", str(built.folder), str(author.folder))
+    author.run("dvc", "config", "--local", "cache.dir", str(built.folder / ".dvc/cache"))
+    author.run("dvc", "remote", "add", "--default", "storage", str(folder / "storage"))
+    author.run("dvc", "push")
+    author.commit("Name the storage")
+    author.run("git", "tag", "--annotate", "release@v1.0.0", "--message", "First")  # DVC overlooks tags without a message
+    path = author.folder / "metrics/retrieval.json"
+    found = json.loads(path.read_text(encoding="utf-8"))
+    found["test"]["tuned"]["ndcg@10"] += 0.01
+    path.write_text(json.dumps(found, indent=2), encoding="utf-8")
+    author.commit("Better by 0.01")
+    built.run("git", "clone", "--quiet", "--bare", str(author.folder), str(folder / "server.git"))
+    return f"file://{folder / 'server.git'}"
+
+
 @pytest.fixture
 def project(built: Repository) -> Iterator[Repository]:
     """The built repository, restored after the test."""
@@ -330,15 +352,14 @@ def test_kills_lose_nothing(built: Repository, service: Service, tmp_path: Path)
     assert stages_run(made.repro()) == []
 
 
-def test_a_release_is_pulled_by_its_tag(built: Repository, tmp_path: Path) -> None:
+def test_a_release_is_pulled_by_its_tag(built: Repository, published: str, tmp_path: Path) -> None:
     """After `dvc push` and a tag, a host without a clone gets the release by `dvc get` and by `dvc artifacts get`, each into
     an empty folder, and sentence-transformers alone loads it and answers.
     """
-    url = _published(built, tmp_path)
     host = Repository(tmp_path / "host", built.environment)
     host.folder.mkdir()
-    host.run("dvc", "get", url, "models/release", "--rev", "release@v1.0.0", "--out", "got")
-    host.run("dvc", "artifacts", "get", url, "release", "--rev", "release@v1.0.0", "--out", "artifact")
+    host.run("dvc", "get", published, "models/release", "--rev", "release@v1.0.0", "--out", "got")
+    host.run("dvc", "artifacts", "get", published, "release", "--rev", "v1.0.0", "--out", "artifact")
     program = (
         "import sys; from sentence_transformers import SentenceTransformer\n"
         "model = SentenceTransformer(sys.argv[1])\n"
@@ -352,34 +373,13 @@ def test_a_release_is_pulled_by_its_tag(built: Repository, tmp_path: Path) -> No
         assert manifest["model_digest"]
 
 
-def test_a_clone_without_data_shows_what_changed(built: Repository, tmp_path: Path) -> None:
+def test_a_clone_without_data_shows_what_changed(built: Repository, published: str, tmp_path: Path) -> None:
     """In a clone that never pulled, `dvc metrics diff` between two commits tells old value, new value and difference."""
-    url = _published(built, tmp_path)
     reviewer = Repository(tmp_path / "reviewer", built.environment)
-    built.run("git", "clone", "--quiet", url, str(reviewer.folder))
+    built.run("git", "clone", "--quiet", published, str(reviewer.folder))
     found = json.loads(reviewer.run("dvc", "metrics", "diff", "release@v1.0.0", "main", "--json"))
     assert found["metrics/retrieval.json"]["test.tuned.ndcg@10"]["diff"] == pytest.approx(0.01)
     assert not (reviewer.folder / "models/release").exists()
-
-
-def _published(built: Repository, folder: Path) -> str:
-    """The address of a bare Git repository with the built state tagged as a release, its data in a storage folder, and one
-    more commit whose nDCG@10 is higher by 0.01.
-    """
-    author = Repository(folder / "author", built.environment)
-    built.run("git", "clone", "--quiet", str(built.folder), str(author.folder))
-    author.run("dvc", "config", "--local", "cache.dir", str(built.folder / ".dvc/cache"))
-    author.run("dvc", "remote", "add", "--default", "storage", str(folder / "storage"))
-    author.run("dvc", "push", "models/release")
-    author.commit("Name the storage")
-    author.run("git", "tag", "release@v1.0.0")
-    path = author.folder / "metrics/retrieval.json"
-    found = json.loads(path.read_text(encoding="utf-8"))
-    found["test"]["tuned"]["ndcg@10"] += 0.01
-    path.write_text(json.dumps(found, indent=2), encoding="utf-8")
-    author.commit("Better by 0.01")
-    built.run("git", "clone", "--quiet", "--bare", str(author.folder), str(folder / "server.git"))
-    return f"file://{folder / 'server.git'}"
 
 
 @pytest.mark.parametrize(

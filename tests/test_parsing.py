@@ -10,7 +10,7 @@ import pytest
 from fpdf import FPDF
 
 from burnish import parsing
-from burnish.parsing import Block, ParseError
+from burnish.blocks import Block, ParseError
 
 PARAGRAPH = (
     "The supplier shall keep the goods insured at its own cost until they have been delivered to the place that the"
@@ -151,9 +151,7 @@ def test_html_scripts_and_menus_are_left_out(tmp_path: Path) -> None:
 
 def test_html_aside_with_content_is_kept(tmp_path: Path) -> None:
     """What looks like page furniture by its name, yet holds more than links, is content."""
-    found = parsed(
-        tmp_path, ".html", "<p>One.</p><aside class='sidebar'><p>Mind the <a href=x>gap</a> here.</p></aside>"
-    )
+    found = parsed(tmp_path, ".html", "<p>One.</p><aside class='sidebar'><p>Mind the <a href=x>gap</a> here.</p></aside>")
     assert found == [Block("text", "One."), Block("text", "Mind the gap here.")]
 
 
@@ -165,9 +163,7 @@ def test_html_table_that_lays_out_a_page_is_taken_apart(tmp_path: Path) -> None:
 
 def test_html_in_its_declared_encoding(tmp_path: Path) -> None:
     """A page is read in the encoding its meta element names."""
-    assert parsed(tmp_path, ".html", "<meta charset='windows-1252'><p>Käse €".encode("cp1252")) == [
-        Block("text", "Käse €")
-    ]
+    assert parsed(tmp_path, ".html", "<meta charset='windows-1252'><p>Käse €".encode("cp1252")) == [Block("text", "Käse €")]
 
 
 def test_html_names_no_file_that_is_opened(tmp_path: Path) -> None:
@@ -329,9 +325,7 @@ def test_damaged_files_fail_as_parse_errors_or_not_at_all(tmp_path: Path, seed: 
     document.save(str(tmp_path / "source.docx"))
     with zipfile.ZipFile(tmp_path / "source.docx") as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
-    damaged = {
-        name: _damaged(data, draw, 3) if name.endswith(("xml", "rels")) else data for name, data in members.items()
-    }
+    damaged = {name: _damaged(data, draw, 3) if name.endswith(("xml", "rels")) else data for name, data in members.items()}
     with zipfile.ZipFile(tmp_path / "damaged.zip", "w") as archive:
         for name, data in damaged.items():
             archive.writestr(name, data)
@@ -375,7 +369,7 @@ def test_zip_bomb_is_refused(tmp_path: Path) -> None:
 
 def test_large_xml_in_docx_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The XML of a .docx has its own limit, since its tree takes many times the memory of its text."""
-    monkeypatch.setattr(parsing, "MAX_TEXT_BYTES", 100)
+    monkeypatch.setattr("burnish.markup.MAX_TEXT_BYTES", 100)
     with zipfile.ZipFile(tmp_path / "large.zip", "w") as archive:
         archive.writestr("word/document.xml", "<a>" + 100 * "x" + "</a>")
     assert kind_of_failure(tmp_path, ".docx", (tmp_path / "large.zip").read_bytes()) == "too-large"
@@ -394,10 +388,10 @@ def test_large_files_and_many_pages_are_refused(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(parsing, "MAX_BYTES", 10)
     assert kind_of_failure(tmp_path, ".txt", "eleven byte") == "too-large"
     monkeypatch.undo()
-    monkeypatch.setattr(parsing, "MAX_PAGES", 1)
+    monkeypatch.setattr("burnish.pdf.MAX_PAGES", 1)
     assert kind_of_failure(tmp_path, ".pdf", pdf(lines("one"), lines("two"))) == "too-large"
     monkeypatch.undo()
-    monkeypatch.setattr(parsing, "MAX_TEXT_BYTES", 5)
+    monkeypatch.setattr("burnish.pdf.MAX_TEXT_BYTES", 5)
     assert kind_of_failure(tmp_path, ".pdf", pdf(lines("seven!!"))) == "too-large"
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import ROOT
 from pydantic import BaseModel
+
+from conftest import ROOT
 
 LIBRARY = ROOT / "src" / "burnish"
 PIPELINE: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))

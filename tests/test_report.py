@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import runpy
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -15,12 +16,16 @@ import pytest
 from click.testing import CliRunner, Result
 from markupsafe import escape
 
-from burnish import report, tables
+from burnish import tables
+from burnish.changes import Changes, changes
+from burnish.comparison import Comparison, Row
 from burnish.errors import InputError
+from burnish.formatting import code_span
 from burnish.measures import MEASURES
-from burnish.report import Changes, Comparison, Row, code_span
-from stages.report import main
+from burnish.verdict import verdict
+from conftest import ROOT
 
+main = runpy.run_path(str(ROOT / "stages" / "report.py"))["main"]
 HOSTILE = "<script>document.title='owned'</script> a | b `c` [x](javascript:alert(1)) @everyone"
 PLACES = {
     "q1": (5, 0),
@@ -122,7 +127,7 @@ class Elements(HTMLParser):
 
 def run_stage(folder: Path, out: str = "reports") -> Result:
     """Run the stage over what `write_tables` and `write_metrics` made."""
-    flags = {"metrics": "metrics", "runs": "runs.parquet", "corpus": "corpus", "mixed": "mixed", "out": out}
+    flags = {"metrics": "metrics", "runs": "runs.parquet", "corpus": "corpus", "test": "mixed", "out": out}
     return CliRunner().invoke(main, [part for name, at in flags.items() for part in (f"--{name}", str(folder / at))])
 
 
@@ -140,12 +145,12 @@ def changed(folder: Path) -> Changes:
     """The changes of the tables in `folder`."""
     files = ((tables.RUNS, "runs"), (tables.QUERIES, "mixed/queries"), (tables.QRELS, "mixed/qrels"))
     runs, queries, qrels = (tables.read(table, folder / f"{name}.parquet") for table, name in files)
-    return report.changes(runs, queries, qrels, tables.read(tables.PASSAGES, folder / "corpus/passages.parquet"))
+    return changes(runs, queries, qrels, tables.read(tables.PASSAGES, folder / "corpus/passages.parquet"))
 
 
 def test_an_interval_above_zero_is_help_and_says_deploy() -> None:
     """Better on the test and kept on the general set: how much, on how many queries of which origin, then deploy."""
-    said = report.verdict(compared(0.1, 0.05, 0.15), KEPT)
+    said = verdict(compared(0.1, 0.05, 0.15), KEPT)
     assert said.helped == (
         "Fine-tuning helped: ndcg@10 rose from 0.400 to 0.500, "
         "+0.100 (+25 % relative; 95 % interval +0.050 to +0.150), on 200 queries of the curated test."
@@ -156,7 +161,7 @@ def test_an_interval_above_zero_is_help_and_says_deploy() -> None:
 
 def test_an_interval_below_zero_is_harm_and_says_do_not_deploy() -> None:
     """Worse on the test: the sentence says fell, and the next step forbids."""
-    said = report.verdict(compared(-0.1, -0.15, -0.05), KEPT)
+    said = verdict(compared(-0.1, -0.15, -0.05), KEPT)
     assert said.outcome == "worse"
     assert said.helped.startswith("Fine-tuning did harm: ndcg@10 fell from 0.400 to 0.300, −0.100 (−25 % relative")
     assert said.following.startswith("Next: do not deploy")
@@ -165,7 +170,7 @@ def test_an_interval_below_zero_is_harm_and_says_do_not_deploy() -> None:
 @pytest.mark.parametrize(("low", "high"), [(-0.01, 0.05), (0.0, 0.05), (-0.05, 0.0)])
 def test_an_interval_that_holds_zero_shows_nothing_and_asks_for_judgments(low: float, high: float) -> None:
     """0 inside the interval or at its end: no effect is shown, and the reader learns what so many queries can show."""
-    said = report.verdict(compared((low + high) / 2, low, high), KEPT)
+    said = verdict(compared((low + high) / 2, low, high), KEPT)
     assert said.outcome == "open"
     assert said.helped.startswith("No effect of fine-tuning is shown")
     assert said.following == (
@@ -176,7 +181,7 @@ def test_an_interval_that_holds_zero_shows_nothing_and_asks_for_judgments(low: f
 @pytest.mark.parametrize("origin", ["synthetic", "extractive"])
 def test_a_synthetic_test_is_never_enough_to_deploy(origin: str) -> None:
     """The first sentence says synthetic test, and the next step is to judge real queries."""
-    said = report.verdict(compared(0.1, 0.05, 0.15, origin=origin), KEPT)
+    said = verdict(compared(0.1, 0.05, 0.15, origin=origin), KEPT)
     assert "synthetic test" in said.helped
     assert said.following.startswith("Next: judge real queries before deploying")
 
@@ -191,7 +196,7 @@ def test_a_synthetic_test_is_never_enough_to_deploy(origin: str) -> None:
 def test_a_test_of_several_origins_names_them(origin: str, label: str) -> None:
     """Score joins origins by a comma; one synthetic part is enough to be called so and not to deploy."""
     found = compared(0.1, 0.05, 0.15, origin=origin)
-    said = report.verdict(found, KEPT)
+    said = verdict(found, KEPT)
     assert found.label == label
     assert label in said.helped
     assert (said.following == "Next: deploy.") == ("synthetic" not in origin)
@@ -199,21 +204,21 @@ def test_a_test_of_several_origins_names_them(origin: str, label: str) -> None:
 
 def test_lost_general_language_forbids_deploying_a_better_model() -> None:
     """A fall beyond the allowed one outweighs a gain."""
-    said = report.verdict(compared(0.1, 0.05, 0.15), LOST)
+    said = verdict(compared(0.1, 0.05, 0.15), LOST)
     assert said.general.startswith("General language was not kept: ndcg@10 −0.0200")
     assert said.following.startswith("Next: do not deploy")
 
 
 def test_a_fall_of_exactly_the_allowed_one_is_kept_but_tempered() -> None:
     """−0.01 is within the bound; an interval that reaches beyond it is said."""
-    said = report.verdict(compared(0.1, 0.05, 0.15), compared(-0.01, -0.02, 0.001, origin="general"))
+    said = verdict(compared(0.1, 0.05, 0.15), compared(-0.01, -0.02, 0.001, origin="general"))
     assert said.general.startswith("General language was kept as far as these queries show")
     assert said.following == "Next: deploy."
 
 
 def test_an_untested_general_set_is_said_and_not_taken_for_kept() -> None:
     """Without general queries the verdict does not say kept."""
-    said = report.verdict(compared(0.1, 0.05, 0.15), None)
+    said = verdict(compared(0.1, 0.05, 0.15), None)
     assert "not tested" in said.general
     assert said.following != "Next: deploy."
 
@@ -223,7 +228,7 @@ def test_a_system_above_the_tuned_model_is_named() -> None:
     found = compared(0.1, 0.05, 0.15)
     values = {"big": 0.7, "base": 0.4, "tuned": 0.5}
     rows = {name: Row(name, values, 0.1, 0.05, 0.15, 0.01) for name in MEASURES}
-    said = report.verdict(Comparison("curated", 200, ("big", "base", "tuned"), rows, None, found.detectable), KEPT)
+    said = verdict(Comparison("curated", 200, ("big", "base", "tuned"), rows, None, found.detectable), KEPT)
     assert said.ahead == (("big", "0.700"),)
 
 

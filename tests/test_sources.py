@@ -9,8 +9,8 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from burnish import sources
+from burnish.blocks import Block, ParseError
 from burnish.errors import InputError
-from burnish.parsing import Block, ParseError
 from burnish.sources import Pending, Source
 
 FIELDS = {"id_field": "id", "title_field": "title", "text_field": "text"}

@@ -22,10 +22,10 @@ import yaml
 
 from burnish import chunking, tables
 from burnish.asking import Prompt, Service, question
+from burnish.blocks import Block
 from burnish.chunking import Sizes
 from burnish.errors import InputError, UnfinishedError
 from burnish.excerpts import excerpts
-from burnish.parsing import Block
 from burnish.replies import Reply, ReplyStore, line
 from burnish.synthesis import Settings, Synthetic, lexical_copy_rate, parsed, synthetic
 from burnish.tables import DOCUMENTS, PASSAGES, QRELS, QUERIES
@@ -319,9 +319,7 @@ def test_a_prompt_without_a_place_for_the_excerpt_is_refused(tmp_path: Path) -> 
 
 def test_recorded_replies_become_queries_and_qrels(tmp_path: Path) -> None:
     """A recorded reply answers whatever model is set; an excerpt without one is counted, not faked."""
-    record(
-        tmp_path / "recorded", corpus(3), {"Frames": '["keep columns", "table type"]', "Joins": '["merge two tables"]'}
-    )
+    record(tmp_path / "recorded", corpus(3), {"Frames": '["keep columns", "table type"]', "Joins": '["merge two tables"]'})
     found = made(tmp_path, corpus(3), settings(model="another"))
     assert (found.counts["replayed"], found.counts["without_reply"]) == (2, 1)
     assert sorted(found.queries["text"]) == ["keep columns", "merge two tables", "table type"]
@@ -413,9 +411,7 @@ def test_lexical_copy_rate() -> None:
 
 def test_extractive_queries_are_the_passages_own_words(tmp_path: Path) -> None:
     """Without a model: heading and title, first sentence, another sentence; labelled, and the passage stays whole."""
-    passages = table(
-        ("d", "Frames", "Joins > Left", "Rows are kept. A missing match gives a null value. >>> f(x[1], y[2])")
-    )
+    passages = table(("d", "Frames", "Joins > Left", "Rows are kept. A missing match gives a null value. >>> f(x[1], y[2])"))
     found = made(tmp_path, passages, settings(provider="extractive", accept_coverage=1.0))
     assert sorted(found.queries["text"]) == ["A missing match gives a null value.", "Left Frames", "Rows are kept."]
     assert found.counts["queries"] == {"extractive": 3}
@@ -525,9 +521,7 @@ def test_an_unreachable_service_leaves_the_stage_unfinished(tmp_path: Path, serv
     assert not (tmp_path / "store").exists()
 
 
-@pytest.mark.parametrize(
-    "body", [b"<html>proxy</html>", b"[]", b'{"choices": []}', b'{"choices": [{"message": null}]}']
-)
+@pytest.mark.parametrize("body", [b"<html>proxy</html>", b"[]", b'{"choices": []}', b'{"choices": [{"message": null}]}'])
 def test_an_answer_that_is_no_completion_leaves_the_stage_unfinished(
     tmp_path: Path, serve: Callable[..., Model], body: bytes
 ) -> None:
@@ -546,9 +540,7 @@ def test_a_refused_key_is_told_without_the_key(tmp_path: Path, serve: Callable[.
     assert caught.value.__cause__ is None
 
 
-def test_without_a_key_nothing_is_asked(
-    tmp_path: Path, serve: Callable[..., Model], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_key_nothing_is_asked(tmp_path: Path, serve: Callable[..., Model], monkeypatch: pytest.MonkeyPatch) -> None:
     """The key comes from the environment alone; without one the stage says so before any request."""
     server = serve()
     monkeypatch.delenv("OPENAI_API_KEY")

@@ -7,8 +7,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 import griffe
 
+from burnish.blocks import Block
 from burnish.errors import InputError
-from burnish.parsing import Block
 
 _UNDERLINE = re.compile(r"^\s*[-=~^]{3,}\s*$")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from burnish.parsing import Block
+from burnish.blocks import Block
 
 TokenCounts = Callable[[Sequence[str]], list[int]]  # the number of tokens of each text, special tokens left out
 

@@ -18,9 +18,9 @@ from tokenizers import Tokenizer
 from tqdm import tqdm
 
 from burnish import atomic, chunking, duplicates, tables
+from burnish.blocks import ParseError
 from burnish.chunking import Sizes
 from burnish.errors import InputError
-from burnish.parsing import ParseError
 from burnish.sources import Pending
 from burnish.tables import DOCUMENTS, PASSAGES
 

@@ -11,9 +11,9 @@ import polars as pl
 from pydantic import Field
 
 from burnish import api_reference, parsing
+from burnish.blocks import Block, ParseError
 from burnish.errors import InputError
 from burnish.knobs import Knobs
-from burnish.parsing import Block, ParseError
 from burnish.records import Language, json_lines
 
 
