@@ -206,6 +206,7 @@ KNOBS: dict[str, Any] = {
     "train.widths": [384, 128, 64],
     "train.max_tokens": 64,
     "train.dev_pool": 4,
+    "train.patience": 100,  # no early stop: the steps can be counted
     "export.proof_passages": 20,
     "retrieve.depth": 100,
     "retrieve.widths": [128, 64],
