@@ -213,7 +213,7 @@ def test_mine_balances(pipeline: Pipeline) -> None:
 
 
 def test_train_balances(pipeline: Pipeline) -> None:
-    """train's closing line tells one row for each pair of the training set, in batches of eight, one epoch."""
+    """train's closing line tells one row for each pair of the training set, and as many steps as batches of eight."""
     pairs = pipeline.json("data/mixed/counts.json")["pairs"]
     assert pipeline.numbers("train")[:2] == [pairs, -(-pairs // 8)]
     curve = pl.read_csv(pipeline.folder / "metrics/learning_curve.csv")
