@@ -18,7 +18,7 @@ lint: setup
 	@ruff check . && ruff format --check . && mypy
 
 bench: setup
-	@python benchmarks/quality.py --help
+	@python benchmarks/quality.py $(or $(DATA),--help)
 
 clean:
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache
