@@ -5,7 +5,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from burnish.vectors import Vectors
 
 _POINTS = "points.json"
 _BEST = "best"
+_SMALLEST_BATCH = 32  # below it in-batch negatives run out; passes repeat instead
 _FINISHED = "finished.json"  # the trainer's log, once a job has come to its end
 
 
@@ -82,12 +83,13 @@ class Recipe:
     patience: int
     seed: int
 
-    def passes(self, rows: int) -> int:
-        """How often `rows` rows are gone through: `epochs` times, or as often as `min_steps` takes.
-
-        One recipe for sets of any size: what few rows lack is steps, not a schedule of their own.
-        """
-        return max(self.epochs, math.ceil(self.min_steps / math.ceil(rows / self.batch_size)))
+    def fitted_to(self, rows: int) -> "Recipe":
+        """The recipe for so many rows: few of them lack steps, so batches shrink, down to 32, and then passes repeat."""
+        smallest = min(_SMALLEST_BATCH, self.batch_size)
+        shrunk = self.epochs * rows // self.min_steps if self.min_steps else self.batch_size
+        batch_size = min(self.batch_size, max(smallest, shrunk))
+        epochs = max(self.epochs, math.ceil(self.min_steps / math.ceil(rows / batch_size)))
+        return replace(self, batch_size=batch_size, epochs=epochs)
 
 
 def training_set(
@@ -247,14 +249,14 @@ def trained(
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
-    epochs = recipe.passes(len(data.queries))
-    steps = epochs * math.ceil(len(data.queries) / recipe.batch_size)
+    recipe = recipe.fitted_to(len(data.queries))
+    steps = recipe.epochs * math.ceil(len(data.queries) / recipe.batch_size)
     every = max(1, steps // recipe.evaluations)
     rows = data.dataset()
     roles: dict[str, encoding.Role] = {name: "query" if name == "query" else "passage" for name in rows.column_names}
     arguments = SentenceTransformerTrainingArguments(
         output_dir=str(checkpoints),
-        num_train_epochs=epochs,
+        num_train_epochs=recipe.epochs,
         per_device_train_batch_size=recipe.batch_size,
         learning_rate=recipe.learning_rate,
         warmup_steps=round(recipe.warmup_share * steps),
@@ -398,7 +400,7 @@ def summary(data: TrainingSet, recipe: Recipe, points: Sequence[Mapping[str, flo
     measured = [point for point in points if "score" in point]
     best = max(measured, key=lambda point: (point["score"], point["step"]))
     return {
-        "recipe": asdict(recipe),
+        "recipe": asdict(recipe.fitted_to(len(data.queries))),
         "rows": len(data.queries),
         "negatives_per_row": data.passages.shape[1] - 1,
         "steps": int(points[-1]["step"]),
