@@ -17,8 +17,8 @@ from statistics import mean
 
 import click
 
-from burnish import parsing
-from burnish.blocks import ParseError
+from burnish.documents import parsing
+from burnish.documents.blocks import ParseError
 
 Reader = Callable[[Path], str]
 

@@ -25,15 +25,22 @@ from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
-from burnish import devset, encoding, judgments, knobs, measures, mining, models, retrieval, sources, tables, training
+from burnish import knobs, tables
+from burnish.documents import sources
+from burnish.documents.sources import BeirSource
+from burnish.embedding import encoding, models
+from burnish.embedding.vectors import Vectors
 from burnish.errors import InputError, run
-from burnish.judgments import JudgmentFiles, Shares
-from burnish.measures import MAIN
-from burnish.mining import Rule
-from burnish.sources import BeirSource
+from burnish.evaluation import measures
+from burnish.evaluation.measures import MAIN
+from burnish.queries import judgments
+from burnish.queries.judgments import JudgmentFiles, Shares
+from burnish.search import retrieval
 from burnish.tables import PASSAGES
-from burnish.training import Part, Recipe
-from burnish.vectors import Vectors
+from burnish.training import devset, mining, trainer
+from burnish.training.mining import Rule
+from burnish.training.rows import Part, training_set
+from burnish.training.trainer import Recipe
 
 ROOT = Path(__file__).parents[1]
 DEV_SHARE = 0.15  # of the training queries, by a hash of their near-duplicate clusters
@@ -134,6 +141,7 @@ def plain(folder: Path, given: Data, seed: int) -> Result:
             per_device_train_batch_size=32,
             learning_rate=2e-5,
             bf16=encoding.bf16_is_faster(model.device),
+            use_cpu=model.device.type == "cpu",
             prompts={name: before for name, before in prompts.items() if before},
             seed=seed,
             save_strategy="no",
@@ -166,14 +174,12 @@ def burnished(folder: Path, given: Data, settings: Settings) -> Result:
     known = dict(zip(queries["query_id"], asked, strict=True))
     part = Part(queries, given.passages, stored)
     seed = settings.recipe.seed
-    rows = training.training_set([part], given.qrels, mined.rows, known, threshold=settings.threshold, seed=seed)
+    rows = training_set([part], given.qrels, mined.rows, known, threshold=settings.threshold, seed=seed)
     dev = devset.dev_set(queries, given.qrels, given.passages, stored, known, per_query=settings.dev_pool)
     with tempfile.TemporaryDirectory() as out:
-        points = training.trained(
-            model, rows, settings.recipe, measure=devset.combined(dev, None, model), checkpoints=Path(out)
-        )
+        points = trainer.trained(model, rows, settings.recipe, measure=devset.combined(dev, None, model), checkpoints=Path(out))
     seconds = time.perf_counter() - start
-    click.echo(f"{given.name}: {training.summary(rows, settings.recipe, points)}", err=True)
+    click.echo(f"{given.name}: {trainer.summary(rows, settings.recipe, points)}", err=True)
     return Result(judged(given, *vectors(model, given.of("test"), given.passages)), seconds)
 
 

@@ -6,7 +6,8 @@ from typing import Annotated
 import click
 from pydantic import Field
 
-from burnish import knobs, models
+from burnish import knobs
+from burnish.embedding import models
 from burnish.errors import run
 from burnish.knobs import Knobs
 

@@ -7,10 +7,11 @@ import click
 import polars as pl
 from pydantic import Field
 
-from burnish import atomic, judgments, knobs, tables
+from burnish import atomic, knobs, tables
 from burnish.errors import InputError, run
-from burnish.judgments import JudgmentFiles, Shares
 from burnish.knobs import Knobs
+from burnish.queries import judgments
+from burnish.queries.judgments import JudgmentFiles, Shares
 from burnish.tables import DOCUMENTS, PASSAGES, QRELS, QUERIES
 
 

@@ -5,10 +5,11 @@ from pathlib import Path
 import click
 import polars as pl
 
-from burnish import atomic, encoding, models, tables, vectors
+from burnish import atomic, tables
+from burnish.embedding import encoding, models, vectors
+from burnish.embedding.vectors import VectorStore
 from burnish.errors import run
 from burnish.tables import PASSAGES, QUERIES
-from burnish.vectors import VectorStore
 
 
 @click.command(help=__doc__)

@@ -7,10 +7,12 @@ from typing import Annotated
 import click
 from pydantic import Field
 
-from burnish import atomic, encoding, knobs, models, release, tables
+from burnish import atomic, knobs, tables
+from burnish.embedding import encoding, models
 from burnish.errors import run
 from burnish.knobs import Knobs
 from burnish.tables import PASSAGES
+from burnish.training import release
 
 
 class ExportKnobs(Knobs):

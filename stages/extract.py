@@ -7,12 +7,12 @@ import click
 from pydantic import Field
 
 from burnish import atomic, knobs
-from burnish.chunking import Sizes
+from burnish.documents.chunking import Sizes
+from burnish.documents.extraction import Chunker, corpus_counts, extract
+from burnish.documents.sources import Source, pending
+from burnish.embedding.models import max_tokens
 from burnish.errors import InputError, run
-from burnish.extraction import Chunker, corpus_counts, extract
 from burnish.knobs import Knobs
-from burnish.models import max_tokens
-from burnish.sources import Source, pending
 
 
 class ExtractKnobs(Knobs):

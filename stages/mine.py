@@ -7,11 +7,13 @@ import click
 import polars as pl
 from pydantic import Field
 
-from burnish import atomic, knobs, mining, tables, vectors
+from burnish import atomic, knobs, tables
+from burnish.embedding import vectors
 from burnish.errors import InputError, run
 from burnish.knobs import Knobs
-from burnish.mining import Rule
 from burnish.tables import NEGATIVES, PASSAGES, QRELS, QUERIES
+from burnish.training import mining
+from burnish.training.mining import Rule
 
 
 class MineKnobs(Knobs):

@@ -9,12 +9,14 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
-from burnish import atomic, audit, knobs, mixing, tables, vectors
+from burnish import atomic, knobs, tables
+from burnish.embedding import vectors
 from burnish.errors import run
-from burnish.judgments import Shares
 from burnish.knobs import Knobs
-from burnish.mixing import Corpus, MixRule
+from burnish.queries.judgments import Shares
 from burnish.tables import DOCUMENTS, PASSAGES, QRELS, QUERIES
+from burnish.training import audit, mixing
+from burnish.training.mixing import Corpus, MixRule
 
 Share = Annotated[float, Field(ge=0, le=1)]
 

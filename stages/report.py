@@ -4,10 +4,11 @@ from pathlib import Path
 
 import click
 
-from burnish import atomic, report, tables
-from burnish.changes import changes
-from burnish.comparison import read_metrics
+from burnish import atomic, tables
 from burnish.errors import run
+from burnish.report import page
+from burnish.report.changes import changes
+from burnish.report.comparison import read_metrics
 from burnish.tables import PASSAGES, QRELS, QUERIES, RUNS
 
 
@@ -26,9 +27,9 @@ def main(metrics: Path, runs: Path, corpus: Path, test: Path, out: Path) -> None
         tables.read(QRELS, test / "qrels.parquet"),
         tables.read(PASSAGES, corpus / "passages.parquet"),
     )
-    page, summary = report.page(measured, changed), report.summary(measured, changed)
+    html, summary = page.page(measured, changed), page.summary(measured, changed)
     with atomic.folder(out) as folder:
-        atomic.write_text(folder / "index.html", page)
+        atomic.write_text(folder / "index.html", html)
         atomic.write_text(folder / "summary.md", summary)
     click.echo(f"report: {changed.better} queries improved, {changed.worse} damaged, {changed.same} as before -> {out}")
 

@@ -7,9 +7,11 @@ import click
 import polars as pl
 from pydantic import Field
 
-from burnish import atomic, knobs, retrieval, tables, vectors
+from burnish import atomic, knobs, tables
+from burnish.embedding import vectors
 from burnish.errors import InputError, run
 from burnish.knobs import Knobs
+from burnish.search import retrieval
 from burnish.tables import PASSAGES, QUERIES, RUNS
 
 

@@ -9,8 +9,9 @@ import click
 import polars as pl
 from pydantic import Field
 
-from burnish import atomic, knobs, scoring, tables
+from burnish import atomic, knobs, tables
 from burnish.errors import run
+from burnish.evaluation import scoring
 from burnish.knobs import Knobs
 from burnish.tables import PASSAGES, QRELS, QUERIES, RUNS
 

@@ -7,10 +7,10 @@ import click
 from pydantic import Field
 
 from burnish import atomic, knobs, tables
-from burnish.asking import Prompt, Service
 from burnish.errors import run
 from burnish.knobs import Knobs
-from burnish.synthesis import Settings, Synthetic, synthetic
+from burnish.synthesis.asking import Prompt, Service
+from burnish.synthesis.generate import Settings, Synthetic, synthetic
 from burnish.tables import DOCUMENTS, PASSAGES, QRELS, QUERIES
 
 

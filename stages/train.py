@@ -8,12 +8,15 @@ import click
 import polars as pl
 from pydantic import Field
 
-from burnish import atomic, devset, knobs, models, tables, training, vectors
+from burnish import atomic, knobs, tables
+from burnish.embedding import models, vectors
 from burnish.errors import InputError, run
 from burnish.knobs import Knobs
-from burnish.losses import LOSSES
 from burnish.tables import NEGATIVES, PASSAGES, QRELS, QUERIES
-from burnish.training import Part, Recipe
+from burnish.training import curve, devset, trainer
+from burnish.training.losses import LOSSES
+from burnish.training.rows import Part, training_set
+from burnish.training.trainer import Recipe
 
 
 class TrainKnobs(Knobs):
@@ -77,14 +80,14 @@ def main(params: Path, model: Path, corpus: Path, general: Path, rows: Path, neg
         parts.append(Part(own, passages, vectors.read(embedded, passages["passage_id"].to_list())))
     ids = queries["query_id"].to_list()
     known = dict(zip(ids, vectors.read(rows / "vectors.parquet", ids), strict=True))
-    data = training.training_set(parts, qrels, found, known, threshold=chosen.false_negative_threshold, seed=chosen.seed)
+    data = training_set(parts, qrels, found, known, threshold=chosen.false_negative_threshold, seed=chosen.seed)
     dev = [devset.dev_set(part.queries, qrels, part.passages, part.vectors, known, per_query=chosen.dev_pool) for part in parts]
     measured_by = "".join(part.digest() if part else "-" for part in dev)
-    job = checkpoints / training.job_digest(recipe, data, models.digest(model), measured_by)
-    points = training.trained(loaded, data, recipe, measure=devset.combined(dev[0], dev[1], loaded), checkpoints=job)
-    summary = training.summary(data, recipe, points)
+    job = checkpoints / trainer.job_digest(recipe, data, models.digest(model), measured_by)
+    points = trainer.trained(loaded, data, recipe, measure=devset.combined(dev[0], dev[1], loaded), checkpoints=job)
+    summary = trainer.summary(data, recipe, points)
     with atomic.folder(curves) as made:
-        training.write_curve(made / "learning_curve.csv", points)
+        curve.write_curve(made / "learning_curve.csv", points)
         atomic.write_json(made / "counts.json", summary)
     with atomic.folder(out) as made:
         models.save(loaded, made)

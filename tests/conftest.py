@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from burnish import models
+from burnish.embedding import models
 
 ROOT = Path(__file__).parents[1]
 

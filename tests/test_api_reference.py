@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from burnish import api_reference
-from burnish.blocks import Block
+from burnish.documents import api_reference
+from burnish.documents.blocks import Block
 from burnish.errors import InputError
 
 MODULE = '''"""The toy."""

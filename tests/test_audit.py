@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from burnish import audit
-from burnish.audit import leaks
-from burnish.duplicates import near_duplicates
+from burnish.documents.duplicates import near_duplicates
 from burnish.errors import InputError
+from burnish.training import audit
+from burnish.training.audit import leaks
 
 HELD = "how do I pin a package to one version"
 

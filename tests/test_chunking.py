@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from burnish import chunking
-from burnish.blocks import Block
-from burnish.chunking import Passage, Sizes
+from burnish.documents import chunking
+from burnish.documents.blocks import Block
+from burnish.documents.chunking import Passage, Sizes
 
 SEPARATORS = {"text": [" ", ". ", "\n", "。"], "list": ["\n", " "], "code": ["\n", " "], "table": ["\n", " "], "heading": [" "]}
 

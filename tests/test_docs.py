@@ -26,11 +26,18 @@ def test_the_readme_lists_every_stage() -> None:
     assert named == set(PIPELINE["stages"])
 
 
-def test_the_tree_lists_every_module() -> None:
-    """The README's tree names each module of the library, and no other."""
-    tree = README.split("## The tree")[1].split("ARCHITECTURE.md")[0]
-    named = set(re.findall(r"(\w+\.py)\b", tree.split("src/burnish/")[1].split("data/  ")[0]))
-    assert named == {path.name for path in (ROOT / "src/burnish").glob("*.py")} - {"__init__.py"}
+def test_the_tree_lists_every_folder_of_the_library() -> None:
+    """The README's tree names each package of the library, and no other."""
+    tree = README.split("    src/burnish/  ")[1].split("    data/  ")[0]
+    named = set(re.findall(r"^      (\w+)/", tree, re.MULTILINE))
+    assert named == {path.parent.name for path in (ROOT / "src/burnish").glob("*/__init__.py")}
+
+
+def test_every_path_that_the_pages_name_is_there() -> None:
+    """A file of the library that README, ARCHITECTURE or CONTRIBUTING names by its path exists."""
+    for page in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"):
+        for name in re.findall(r"`((?:src|stages|tests|benchmarks)/[\w/]+\.\w+)`", (ROOT / page).read_text(encoding="utf-8")):
+            assert (ROOT / name).exists(), f"{page} names {name}"
 
 
 def test_the_result_table_is_the_metrics() -> None:

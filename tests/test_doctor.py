@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from burnish import doctor, measures
-from burnish.doctor import Finding
+from burnish.evaluation import doctor, measures
+from burnish.evaluation.doctor import Finding
 
 
 def levels(found: list[Finding]) -> list[str]:

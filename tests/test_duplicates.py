@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from burnish import duplicates
+from burnish.documents import duplicates
 
 TEXT = "the supplier shall keep the goods insured at its own cost until they have been delivered to the named place " * 3
 NEAR = TEXT + "and shall give proof"

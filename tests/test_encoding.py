@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
 
-from burnish import encoding, models
+from burnish.embedding import encoding, models
 
 TEXTS = ["a", "The way to cook rice is long. " * 4, "", "sing", "Größe 東京", "one two three four five six", "sing"]
 

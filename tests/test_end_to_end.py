@@ -41,7 +41,6 @@ CHANGES = {
         "embed-tuned",
         "retrieve",
         "score",
-        "index",
         "report",
     ],
     "one more document": [

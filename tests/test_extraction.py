@@ -9,11 +9,12 @@ import polars as pl
 import pytest
 from fpdf import FPDF
 
-from burnish import extraction, sources, tables
-from burnish.chunking import Sizes
+from burnish import tables
+from burnish.documents import extraction, sources
+from burnish.documents.chunking import Sizes
+from burnish.documents.extraction import Chunker
+from burnish.documents.sources import FilesSource, RecordsSource
 from burnish.errors import InputError
-from burnish.extraction import Chunker
-from burnish.sources import FilesSource, RecordsSource
 from burnish.tables import DOCUMENTS, PASSAGES
 
 WORDS = "the supplier shall keep the goods insured at its own cost until they have been delivered to the named place "

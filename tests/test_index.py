@@ -7,8 +7,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from burnish import encoding, index, models, tables
+from burnish import tables
+from burnish.embedding import encoding, models
 from burnish.errors import InputError
+from burnish.search import index
 from burnish.tables import PASSAGES
 
 TEXTS = ["How to bake bread in an oven", "Sailing a boat at night", "Drawing a horse with a pencil", "The moon and its light"]

@@ -8,9 +8,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from burnish import judgments, tables
+from burnish import tables
 from burnish.errors import InputError
-from burnish.judgments import Judged, JudgmentFiles, Shares
+from burnish.queries import judgments
+from burnish.queries.judgments import Judged, JudgmentFiles, Shares
 from burnish.tables import DOCUMENTS, PASSAGES, QRELS, QUERIES
 
 QUERIES_TSV = "query_id\ttext\nq1\thow to brew tea\nq2\twhere do cups go\n"

@@ -119,3 +119,19 @@ def test_a_stage_stops_before_any_work(tmp_path: Path, stage, capsys: pytest.Cap
     assert said.count("\n") == 1
     assert told in said
     assert not out.exists()
+
+
+def test_a_key_that_stands_twice_is_told(tmp_path: Path) -> None:
+    """YAML itself would let the second win."""
+    path = tmp_path / "params.yaml"
+    path.write_text("toy:\n  size: 1\n  size: 2\n", encoding="utf-8")
+    with pytest.raises(InputError, match="'size' stands twice"):
+        knobs.section(path, "toy", Toy)
+
+
+def test_an_inner_unknown_knob_does_not_list_the_outer_ones(tmp_path: Path) -> None:
+    """The knobs of the section are not those of the part in it."""
+    path = tmp_path / "params.yaml"
+    path.write_text("toy: {size: 1, name: a, inner: {share: 0.5, shar: 1}}\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"unknown knob `toy\.inner\.shar`$"):
+        knobs.section(path, "toy", Toy)

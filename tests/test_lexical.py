@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from burnish.lexical import bm25
+from burnish.search.lexical import bm25
 
 
 def test_scores_are_lucenes_formula() -> None:

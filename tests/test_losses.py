@@ -9,8 +9,9 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss, MultipleNegativesRankingLoss
 from torch import Tensor, nn
 
-from burnish import losses, models
-from burnish.losses import CachedRankingLoss, FalseNegatives, Features, PackedRankingLoss
+from burnish.embedding import models
+from burnish.training import losses
+from burnish.training.losses import CachedRankingLoss, FalseNegatives, Features, PackedRankingLoss
 
 ROWS = 6
 QUERIES = [f"how to {verb}" for verb in ("cook", "sail a boat at night", "sing", "draw a horse", "swim far", "read")]

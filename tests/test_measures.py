@@ -10,8 +10,8 @@ import pytrec_eval
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from burnish import measures
-from burnish.measures import MEASURES, difference
+from burnish.evaluation import measures
+from burnish.evaluation.measures import MEASURES, difference
 
 RUN = {"query_id": pl.String, "target_id": pl.String, "score": pl.Float32}
 QRELS = {"query_id": pl.String, "target_id": pl.String, "grade": pl.Int8}

@@ -7,10 +7,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from burnish import mining, tables
-from burnish.mining import Mined, Rule, hard_negatives
+from burnish import tables
+from burnish.embedding.vectors import Vectors
 from burnish.tables import NEGATIVES, PASSAGES, QRELS, QUERIES
-from burnish.vectors import Vectors
+from burnish.training import mining
+from burnish.training.mining import Mined, Rule, hard_negatives
 
 RULE = Rule(per_query=2, first_rank=1, last_rank=100, pool=20, max_share=0.95, search="exact")
 

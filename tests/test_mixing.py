@@ -6,11 +6,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from burnish import audit, mixing
 from burnish.errors import InputError
-from burnish.judgments import Shares
-from burnish.mixing import Corpus, Mixed, MixRule
+from burnish.queries.judgments import Shares
 from burnish.tables import PASSAGES, QRELS, QUERIES
+from burnish.training import audit, mixing
+from burnish.training.mixing import Corpus, Mixed, MixRule
 
 RULE = MixRule(
     leak_threshold=0.7,
@@ -251,3 +251,22 @@ def test_no_test_query_at_all_is_an_error_that_names_the_knob() -> None:
     """A verdict without a test would be none."""
     with pytest.raises(InputError, match=r"mix\.synthetic_shares\.test"):
         mixing.with_synthetic_test(*synthetic(10), Shares(test=0.0, dev=0.0))
+
+
+def test_boilerplate_is_no_test() -> None:
+    """A held-out synthetic query that a training query of another document repeats is dropped, and the latter is trained on."""
+    asked = queries(
+        ("a", "governing law of this agreement", "synthetic", "train"),
+        ("b", "Governing law of this agreement?", "synthetic", "test"),
+        ("c", TOPICS[2], "synthetic", "test"),
+    )
+    found = mixed(asked, qrels(("a", "d0#0", 1), ("b", "d1#0", 1), ("c", "d2#0", 1)))
+    assert set(found.queries["query_id"]) == {"a", "c"}
+    assert found.counts["held_out_dropped"] == 1
+
+
+def test_nothing_but_boilerplate_is_told() -> None:
+    """Without a test query left, there is no verdict."""
+    asked = queries(("a", TOPICS[0], "synthetic", "train"), ("b", TOPICS[0], "synthetic", "test"))
+    with pytest.raises(InputError, match="boilerplate"):
+        mixed(asked, qrels(("a", "d0#0", 1), ("b", "d1#0", 1)))

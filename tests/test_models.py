@@ -14,7 +14,7 @@ import huggingface_hub
 import pytest
 from huggingface_hub import constants
 
-from burnish import models
+from burnish.embedding import models
 from burnish.errors import InputError
 
 COMMIT = "1110a243fdf4706b3f48f1d95db1a4f5529b4d41"
@@ -154,9 +154,16 @@ def test_a_folder_without_safetensors_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("module", ["", "json"])
+def test_what_is_no_package_is_told_too(tmp_path: Path, module: str) -> None:
+    """No name, or a module that is a single file: not a traceback."""
+    with pytest.raises(InputError, match="base.model pypi:"):
+        models.fetch(f"pypi:{module}", revision="", sha256="", prompts={}, out=tmp_path / "m")
+
+
 def test_a_missing_package_is_told(tmp_path: Path) -> None:
     """With what to do."""
-    with pytest.raises(InputError, match="base.model pypi:no_such_module: package no_such_module is not installed"):
+    with pytest.raises(InputError, match="base.model pypi:no_such_module: package 'no_such_module' is not installed"):
         fetched("pypi:no_such_module", tmp_path / "out")
 
 

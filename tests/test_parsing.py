@@ -9,8 +9,8 @@ import docx
 import pytest
 from fpdf import FPDF
 
-from burnish import parsing
-from burnish.blocks import Block, ParseError
+from burnish.documents import parsing
+from burnish.documents.blocks import Block, ParseError
 
 PARAGRAPH = (
     "The supplier shall keep the goods insured at its own cost until they have been delivered to the place that the"
@@ -369,7 +369,7 @@ def test_zip_bomb_is_refused(tmp_path: Path) -> None:
 
 def test_large_xml_in_docx_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The XML of a .docx has its own limit, since its tree takes many times the memory of its text."""
-    monkeypatch.setattr("burnish.markup.MAX_TEXT_BYTES", 100)
+    monkeypatch.setattr("burnish.documents.markup.MAX_TEXT_BYTES", 100)
     with zipfile.ZipFile(tmp_path / "large.zip", "w") as archive:
         archive.writestr("word/document.xml", "<a>" + 100 * "x" + "</a>")
     assert kind_of_failure(tmp_path, ".docx", (tmp_path / "large.zip").read_bytes()) == "too-large"
@@ -388,10 +388,10 @@ def test_large_files_and_many_pages_are_refused(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(parsing, "MAX_BYTES", 10)
     assert kind_of_failure(tmp_path, ".txt", "eleven byte") == "too-large"
     monkeypatch.undo()
-    monkeypatch.setattr("burnish.pdf.MAX_PAGES", 1)
+    monkeypatch.setattr("burnish.documents.pdf.MAX_PAGES", 1)
     assert kind_of_failure(tmp_path, ".pdf", pdf(lines("one"), lines("two"))) == "too-large"
     monkeypatch.undo()
-    monkeypatch.setattr("burnish.pdf.MAX_TEXT_BYTES", 5)
+    monkeypatch.setattr("burnish.documents.pdf.MAX_TEXT_BYTES", 5)
     assert kind_of_failure(tmp_path, ".pdf", pdf(lines("seven!!"))) == "too-large"
 
 

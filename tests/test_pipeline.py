@@ -18,31 +18,36 @@ PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encodin
 STAGES: dict[str, Any] = PIPELINE["stages"]
 
 
-def imported(path: Path) -> set[str]:
-    """The library's modules that a file imports itself."""
-    found: set[str] = set()
-    modules = {module.stem for module in LIBRARY.glob("*.py")}
+def files_of(name: str) -> set[Path]:
+    """The files that importing `name` runs: its module, its packages' `__init__.py`, its template; none for another library."""
+    parts = name.split(".")
+    if parts[0] != "burnish":
+        return set()
+    path = LIBRARY.joinpath(*parts[1:])
+    packages = {LIBRARY.joinpath(*parts[1:depth], "__init__.py") for depth in range(1, len(parts) + 1)}
+    return {one for one in {path.with_suffix(".py"), *path.parent.glob(f"{path.name}.*.j2"), *packages} if one.is_file()}
+
+
+def imported(path: Path) -> set[Path]:
+    """The library's files that a file imports itself."""
+    names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module == "burnish":
-            found |= {alias.name for alias in node.names} & modules
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("burnish."):
-            found.add((node.module or "").split(".")[1])
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("burnish.")}
-    return found
+            names |= {alias.name for alias in node.names}
+    return {file for name in names for file in files_of(name)} - {path}
 
 
 def closure(script: Path) -> set[str]:
     """The library files that a script imports, directly or through another, as dvc.yaml names them."""
-    seen: set[str] = set()
+    seen: set[Path] = set()
     waiting = imported(script)
     while waiting:
-        module = waiting.pop()
-        seen.add(module)
-        waiting |= imported(LIBRARY / f"{module}.py") - seen
-    files = {f"src/burnish/{module}.py" for module in seen} | {"src/burnish/__init__.py"}
-    templates = {f"src/burnish/{path.name}" for path in LIBRARY.glob("*.j2") if path.name.split(".")[0] in seen}
-    return files | templates
+        file = waiting.pop()
+        seen.add(file)
+        waiting |= (imported(file) if file.suffix == ".py" else set()) - seen
+    return {str(file.relative_to(ROOT)) for file in seen}
 
 
 def script_of(stage: dict[str, Any]) -> str:
@@ -149,13 +154,14 @@ def test_stages_never_import_stages() -> None:
 
 def test_the_library_has_no_cycle() -> None:
     """No module of the library imports itself through others."""
-    for module in LIBRARY.glob("*.py"):
-        assert f"src/burnish/{module.name}" not in closure(module) - {"src/burnish/__init__.py"} or module.stem == "__init__"
+    for module in LIBRARY.rglob("*.py"):
+        name = str(module.relative_to(ROOT))
+        assert module.stem == "__init__" or all(name not in closure(one) for one in imported(module)), module
 
 
 def test_the_library_knows_no_pipeline() -> None:
     """No library module but the command line names params.yaml, dvc.yaml or click."""
-    for module in LIBRARY.glob("*.py"):
+    for module in LIBRARY.rglob("*.py"):
         if module.stem == "cli":
             continue
         tree = ast.parse(module.read_text(encoding="utf-8"))

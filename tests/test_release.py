@@ -9,9 +9,10 @@ import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 
-from burnish import encoding, models, release
+from burnish.embedding import encoding, models
+from burnish.embedding.vectors import Vectors
 from burnish.errors import InputError
-from burnish.vectors import Vectors
+from burnish.training import release
 
 TEXTS = [f"{what} number {at}: {end}" for at, (what, end) in enumerate(
     (what, end) for what in ("A river", "A horse", "Some bread", "The moon") for end in ("long", "bright day", "in a house")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from burnish.replies import Reply, ReplyStore, line
+from burnish.synthesis.replies import Reply, ReplyStore, line
 
 PROCESSES = multiprocessing.get_context("spawn")
 

@@ -6,9 +6,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from burnish import retrieval, tables
+from burnish import tables
+from burnish.embedding.vectors import Vectors
+from burnish.search import retrieval
 from burnish.tables import PASSAGES, QUERIES, RUNS
-from burnish.vectors import Vectors
 
 
 def queries(*rows: tuple[str, str, str]) -> pl.DataFrame:

@@ -3,8 +3,9 @@
 import polars as pl
 import pytest
 
-from burnish import scoring
-from burnish.scoring import Scored
+from burnish.errors import InputError
+from burnish.evaluation import scoring
+from burnish.evaluation.scoring import Scored
 from burnish.tables import PASSAGES, QRELS, QUERIES, RUNS
 
 PASSAGE_IDS = [f"d{at}#{part}" for at in range(6) for part in range(2)]
@@ -40,6 +41,12 @@ def run(system: str, ranks: list[int]) -> pl.DataFrame:
 OWN = qrels(*((f"q{at}", f"d{at}#0", "passage") for at in range(6)))
 SYSTEMS = {"bm25": [3] * 6, "base": [2] * 6, "tuned": [1, 1, 1, 1, 1, 3], "base@64": [4] * 6, "tuned@64": [2] * 6}
 RUNS_OF_ALL = pl.concat([run(name, ranks) for name, ranks in SYSTEMS.items()])
+
+
+def test_test_queries_without_an_answer_are_told() -> None:
+    """Grades of 0 alone leave nothing to measure."""
+    with pytest.raises(InputError, match="none of 6 test queries has an answer"):
+        scoring.scored(RUNS_OF_ALL, queries(), OWN.with_columns(grade=pl.lit(0, dtype=pl.Int8)), passages())
 
 
 def found() -> Scored:

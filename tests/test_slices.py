@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from burnish import slices
+from burnish.evaluation import slices
 from burnish.tables import PASSAGES, QRELS, QUERIES
 
 

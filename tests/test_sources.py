@@ -8,10 +8,10 @@ import polars as pl
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from burnish import sources
-from burnish.blocks import Block, ParseError
+from burnish.documents import sources
+from burnish.documents.blocks import Block, ParseError
+from burnish.documents.sources import Pending, Source
 from burnish.errors import InputError
-from burnish.sources import Pending, Source
 
 FIELDS = {"id_field": "id", "title_field": "title", "text_field": "text"}
 

@@ -21,8 +21,9 @@ import yaml
 from click.testing import CliRunner, Result
 
 import small
-from burnish import asking, excerpts, replies, tables
+from burnish import tables
 from burnish.cli import cli
+from burnish.synthesis import asking, excerpts, replies
 
 TABLES = {
     "data/corpus/documents.parquet": tables.DOCUMENTS,

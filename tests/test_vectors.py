@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from burnish import vectors
+from burnish.embedding import vectors
+from burnish.embedding.vectors import Vectors, VectorStore
 from burnish.errors import InputError
-from burnish.vectors import Vectors, VectorStore
 
 
 class Encoder:

@@ -29,7 +29,7 @@ def cli() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def search(text: str, folder: Path, model: Path, k: int, as_json: bool) -> None:  # noqa: FBT001
     """Search the built index for TEXT."""
-    from burnish import index  # noqa: PLC0415 (torch takes seconds to import; --help should not)
+    from burnish.search import index  # noqa: PLC0415 (torch takes seconds to import; --help should not)
 
     for hit in index.search(folder, model, text, k):
         if as_json:
@@ -47,12 +47,10 @@ def search(text: str, folder: Path, model: Path, k: int, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def evaluate(model: str, queries: Path, qrels: Path, corpus: Path | None, as_json: bool) -> None:  # noqa: FBT001
     """Measure a model on any queries and judgments, with the pipeline's own measures."""
-    from burnish import evaluation  # noqa: PLC0415
+    from burnish.evaluation.evaluate import evaluated  # noqa: PLC0415
 
     folder = Path("models/base") if model == "base" else Path(model)
-    result = evaluation.evaluated(
-        folder, queries, qrels, corpus=corpus, built=Path("data/corpus"), store=Path(".cache/vectors")
-    )
+    result = evaluated(folder, queries, qrels, corpus=corpus, built=Path("data/corpus"), store=Path(".cache/vectors"))
     if as_json:
         click.echo(json.dumps({"model": model, **result}))
         return
@@ -72,7 +70,7 @@ def evaluate(model: str, queries: Path, qrels: Path, corpus: Path | None, as_jso
 )
 def doctor(enough: float) -> None:
     """Look at environment, corpus, base model and test queries before any training (run `dvc repro mix` first)."""
-    from burnish import examination  # noqa: PLC0415
+    from burnish.evaluation import examination  # noqa: PLC0415
 
     found = examination.findings(Path(), enough=enough)
     marks = {"ok": "  ok  ", "note": " note ", "stop": " STOP "}

@@ -1,0 +1,1 @@
+"""From files, records and packages to documents and passages."""

@@ -1,0 +1,1 @@
+"""Models, and texts as their vectors, each computed once."""

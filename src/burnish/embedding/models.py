@@ -1,0 +1,124 @@
+"""Base models: where they come from, what identifies them, how they are loaded."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from sentence_transformers import SentenceTransformer
+
+from burnish import atomic
+from burnish.errors import InputError
+
+# What a model computes is decided by these files alone; a model card or another framework's weights do not count.
+_PATTERNS = ["*.json", "*.txt", "*.model", "*.safetensors", "*/config.json", "*/*.safetensors"]
+WEIGHTS = "model.safetensors"
+ORIGIN = "origin.json"  # of a base model: where it came from
+_NOT_IDENTITY = {"manifest.json", ORIGIN}
+
+
+def fetch(name: str, *, revision: str, sha256: str, prompts: Mapping[str, str | None], out: Path) -> None:
+    """Put the base model into the folder `out`, checked.
+
+    Args:
+        name: `pypi:MODULE` (a folder `model` inside an installed package), a local folder, or a hub id.
+        revision: the hub's commit; a hub id must have one, since a branch moves. Empty for the other two.
+        sha256: the hexadecimal digest of model.safetensors that its publisher lists; empty: not checked.
+        prompts: what stands before each query and each document; None keeps what the model brings.
+        out: the folder to make.
+
+    Raises:
+        InputError: the model is not there, holds no safetensors, or has another digest.
+    """
+    with atomic.folder(out) as made:
+        _copy(_found(name, revision), made)
+        weights = made / WEIGHTS
+        if not weights.is_file():
+            raise InputError(f"base.model {name}: expected {WEIGHTS}, found {sorted(p.name for p in made.iterdir())}")
+        with weights.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if sha256 and found != sha256:
+            raise InputError(
+                f"base.model {name}: {WEIGHTS} has sha256 {found}, expected {sha256}; the file is damaged or not the "
+                "model that you named: fetch it again, or set base.sha256 to the digest that its publisher lists"
+            )
+        _set_prompts(made / "config_sentence_transformers.json", prompts)
+        atomic.write_json(made / ORIGIN, {"model": name, "revision": revision, "sha256": found})
+
+
+def _found(name: str, revision: str) -> Path:
+    if name.startswith("pypi:"):
+        module = name.removeprefix("pypi:")
+        try:
+            return Path(str(files(module) / "model"))
+        except (ModuleNotFoundError, ValueError, TypeError) as error:
+            raise InputError(f"base.model {name}: package {module!r} is not installed; run `make setup`") from error
+    if Path(name).is_dir():
+        return Path(name)
+    if not revision:
+        raise InputError(f"base.model {name}: no such folder; for a hub id set base.revision to a commit, not a branch")
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=_PATTERNS))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise InputError(f"base.model {name} at revision {revision}: the hub did not give it: {error}") from error
+
+
+def _copy(source: Path, target: Path) -> None:
+    chosen = {path for pattern in _PATTERNS for path in source.glob(pattern) if path.is_file()}
+    for path in sorted(chosen):
+        place = target / path.relative_to(source)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, place)
+
+
+def _set_prompts(path: Path, prompts: Mapping[str, str | None]) -> None:
+    config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    chosen = {role: text for role, text in prompts.items() if text is not None}
+    atomic.write_json(path, config | {"prompts": (config.get("prompts") or {}) | chosen})
+
+
+def digest(folder: Path) -> str:
+    """The identity of a model: a sha256 over every file that decides its vectors, in name order.
+
+    Weights, tokenizer, pooling and sequence length are all in those files. A name is not an identity: two models may
+    bear one, and sentence-transformers' mining cache, keyed by texts alone, hands back another model's negatives.
+    """
+    total = hashlib.sha256()
+    chosen = {path for pattern in _PATTERNS for path in folder.glob(pattern) if path.is_file()}
+    for path in sorted(path for path in chosen if path.name not in _NOT_IDENTITY):
+        with path.open("rb") as file:
+            total.update(f"{path.relative_to(folder).as_posix()}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return total.hexdigest()
+
+
+def load(folder: Path, device: str | None = None) -> SentenceTransformer:
+    """The model in `folder`, on the best device there is (CUDA, MPS, CPU), never with code of its own.
+
+    Raises:
+        InputError: the folder holds no model that sentence-transformers can load.
+    """
+    if not (folder / "modules.json").is_file() and not (folder / "config.json").is_file():
+        raise InputError(f"{folder}: expected a sentence-transformers model, found neither modules.json nor config.json")
+    try:
+        return SentenceTransformer(str(folder), device=device, trust_remote_code=False, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{folder}: not loadable as a sentence-transformers model: {error}") from error
+
+
+def save(model: SentenceTransformer, folder: Path) -> None:
+    """Save `model` as safetensors, with no sampled model card: the same weights give the same files."""
+    model.save_pretrained(str(folder), create_model_card=False, safe_serialization=True)
+
+
+def max_tokens(folder: Path) -> int:
+    """How many tokens of a text the model in `folder` reads."""
+    for name, key in (("sentence_bert_config.json", "max_seq_length"), ("tokenizer_config.json", "model_max_length")):
+        path = folder / name
+        found = json.loads(path.read_text(encoding="utf-8")).get(key) if path.is_file() else None
+        if isinstance(found, int):
+            return found
+    raise InputError(f"{folder}: neither sentence_bert_config.json nor tokenizer_config.json tells the sequence length")

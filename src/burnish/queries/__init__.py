@@ -1,0 +1,1 @@
+"""Queries and judgments that people gave."""

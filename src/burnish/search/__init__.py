@@ -1,0 +1,1 @@
+"""Finding passages: exactly, approximately, by words; runs and the index."""

@@ -1,0 +1,68 @@
+"""Runs: what each system finds for each query."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from burnish import tables
+from burnish.embedding import encoding, models
+from burnish.embedding.vectors import Vectors
+from burnish.search import lexical
+from burnish.search.nearest import Indices, exact
+
+
+def truncated(vectors: Vectors, width: int) -> Vectors:
+    """The first `width` dimensions, unit length again: what a Matryoshka model's narrower vectors are.
+
+    >>> truncated(np.array([[3.0, 4.0, 12.0]], dtype=np.float32), 2)
+    array([[0.6, 0.8]], dtype=float32)
+    """
+    cut = vectors[:, :width]
+    norms: Vectors = np.linalg.norm(cut, axis=1, keepdims=True)
+    return np.divide(cut, np.maximum(norms, np.float32(1e-12)), dtype=np.float32)
+
+
+def dense_run(
+    system: str,
+    queries: pl.DataFrame,
+    passages: pl.DataFrame,
+    query_vectors: Vectors,
+    passage_vectors: Vectors,
+    *,
+    width: int,
+    depth: int,
+) -> pl.DataFrame:
+    """The run of a model's vectors, cut to `width` dimensions; exact search, so that no index is judged with the model."""
+    found = exact(truncated(query_vectors, width), truncated(passage_vectors, width), depth)
+    return as_run(system, queries, passages, *found)
+
+
+def bm25_run(queries: pl.DataFrame, passages: pl.DataFrame, depth: int) -> pl.DataFrame:
+    """The run of BM25 over title, heading and text, in the language of most queries."""
+    language = queries["language"].mode().sort()[0]
+    found = lexical.bm25(queries["text"].to_list(), tables.embedded_text(passages), depth, language)
+    return as_run("bm25", queries, passages, *found)
+
+
+def baseline_run(folder: str, queries: pl.DataFrame, passages: pl.DataFrame, *, depth: int) -> pl.DataFrame:
+    """The run of another model, in a local folder, named by its folder: the one to try before any fine-tuning."""
+    model = models.load(Path(folder))
+    bf16 = encoding.bf16_is_faster(model.device)
+    asked = encoding.encoder(model, "query", bf16=bf16)(queries["text"].to_list())
+    corpus = encoding.encoder(model, "passage", bf16=bf16)(tables.embedded_text(passages))
+    return dense_run(Path(folder).name, queries, passages, asked, corpus, width=corpus.shape[1], depth=depth)
+
+
+def as_run(system: str, queries: pl.DataFrame, passages: pl.DataFrame, indices: Indices, scores: Vectors) -> pl.DataFrame:
+    """Search results, each of shape (queries, depth), as rows of the table of runs."""
+    count = indices.shape[1]
+    return pl.DataFrame(
+        {
+            "system": pl.repeat(system, indices.size, eager=True, dtype=pl.String),
+            "query_id": queries["query_id"].gather(np.repeat(np.arange(queries.height), count)),
+            "passage_id": passages["passage_id"].gather(indices.reshape(-1)),
+            "rank": np.tile(np.arange(1, count + 1, dtype=np.int32), queries.height),
+            "score": scores.reshape(-1).astype(np.float32),
+        }
+    )

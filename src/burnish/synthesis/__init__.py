@@ -1,0 +1,1 @@
+"""Queries that a language model, or the text itself, makes for a passage."""

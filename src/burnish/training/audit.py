@@ -1,0 +1,91 @@
+"""The leak audit: proof, from the written tables alone, that no held-out query or a near-duplicate is trained on."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from burnish.documents.duplicates import normalised
+from burnish.errors import InputError
+
+_SHINGLE = 4
+
+
+@dataclass(frozen=True)
+class Leak:
+    """A training query that stands, in some form, among the held-out ones."""
+
+    kind: str  # exact, normalised, near-duplicate
+    train_id: str
+    held_id: str
+    held_split: str
+    similarity: float
+
+
+def leaks(queries: pl.DataFrame, threshold: float) -> list[Leak]:
+    """Every leak from test, dev or the general held-out queries into training, the worst kind of each pair.
+
+    It shares no code with the stage that drops such queries but the normalisation: DuckDB joins the shingles, which needs no
+    matrix and spills to disk.
+
+    Args:
+        queries: all queries with their final split and origin.
+        threshold: Jaccard similarity of four-character shingles, 0 to 1, from which two queries are near-duplicates.
+
+    >>> frame = pl.DataFrame({"query_id": ["a", "b"], "text": ["Pin a version", "pin a version?"], "split": ["train", "test"]})
+    >>> [(leak.kind, leak.train_id) for leak in leaks(frame, 0.7)]
+    [('normalised', 'a')]
+    """
+    texts = queries.select(
+        "query_id",
+        "split",
+        "text",
+        pl.col("text").map_elements(normalised, return_dtype=pl.String).alias("plain"),
+    )
+    with duckdb.connect() as connection:
+        connection.register("texts", texts.to_arrow())
+        connection.execute(
+            f"""create temp table shingles as select distinct query_id, split = 'train' as trained,
+                unnest([substr(' ' || plain || ' ', i, {_SHINGLE})
+                        for i in range(1, greatest(2, len(plain) + 4 - {_SHINGLE}))]) as shingle from texts"""
+        )
+        rows = connection.execute(
+            """with sizes as (select query_id, count(*) as n from shingles group by all),
+                 shared as (select t.query_id as train_id, h.query_id as held_id, count(*) as n
+                            from shingles t join shingles h using (shingle)
+                            where t.trained and not h.trained group by all),
+                 scored as (select s.*, s.n / (a.n + b.n - s.n) as similarity from shared s
+                            join sizes a on a.query_id = s.train_id join sizes b on b.query_id = s.held_id)
+               select case when t.text = h.text then 'exact' when t.plain = h.plain then 'normalised' else 'near-duplicate' end,
+                      train_id, held_id, h.split, similarity
+               from scored join texts t on t.query_id = train_id join texts h on h.query_id = held_id
+               where similarity >= ? or t.plain = h.plain or t.text = h.text
+               order by train_id, held_id""",
+            [threshold],
+        ).fetchall()
+    return [Leak(*row) for row in rows]
+
+
+def check(queries: pl.DataFrame, counts: dict[str, Any], *, threshold: float, max_dropped_share: float) -> dict[str, int]:
+    """The number of leaks by kind, all zero; otherwise the pipeline stops here.
+
+    Raises:
+        InputError: a leak is left, or `max_dropped_share` of an origin's training queries had to be dropped as leaking: then
+            train and test come from one place, and what is left of the test says little.
+    """
+    found = leaks(queries, threshold)
+    if found:
+        worst = found[0]
+        raise InputError(
+            f"mix: {len(found)} training queries leak into held-out ones, the first: {worst.train_id} is {worst.kind} to "
+            f"{worst.held_split} query {worst.held_id} (similarity {worst.similarity:.2f}); this is a fault of burnish: report it"
+        )
+    for origin, dropped in counts["dropped"].get("near_duplicate_of_held_out", {}).items():
+        share = dropped / counts["offered"][origin]
+        if share > max_dropped_share:
+            raise InputError(
+                f"mix: {dropped} of {counts['offered'][origin]} {origin} training queries ({share:.0%}) are near-duplicates of "
+                f"held-out queries, more than mix.max_leak_share allows ({max_dropped_share:.0%}); hold out other queries, or raise it"
+            )
+    return {"exact": 0, "normalised": 0, "near-duplicate": 0}

@@ -1,0 +1,66 @@
+"""The judge beside a training: measures the model on dev data, keeps the best weights, stops early."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from sentence_transformers import SentenceTransformer
+from torch import Tensor
+from transformers import TrainerCallback, TrainerControl, TrainerState
+
+from burnish import atomic
+
+_POINTS = "points.json"
+_BEST = "best"
+
+
+class Judge(TrainerCallback):
+    """Measures the model on dev data, keeps the best weights, stops early; all of it survives a kill.
+
+    The state lies in one file beside the trainer's checkpoints, written before each of them: a run that resumes finds both.
+    """
+
+    def __init__(
+        self, measure: Callable[[SentenceTransformer], dict[str, float]], folder: Path, every: int, patience: int
+    ) -> None:
+        self.measure, self.folder, self.every, self.patience = measure, folder, every, patience
+        self.points: list[dict[str, float]] = []
+
+    def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ARG002
+        """Take up the points before the checkpoint that training resumes from, or measure the untrained model."""
+        self.take_up(state.global_step)
+        if not self.points:
+            self._take(kwargs["model"], 0)
+
+    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ARG002
+        """Measure at every `every`-th step and the last; stop after `patience` measures without a better one."""
+        last = state.global_step >= state.max_steps
+        if last or (state.global_step % self.every == 0 and state.max_steps - state.global_step >= self.every // 2):
+            self._take(kwargs["model"], state.global_step)
+            since = sum(point["step"] > self._best()["step"] for point in self.points)
+            control.should_training_stop = control.should_training_stop or since >= self.patience
+
+    def take_up(self, last_step: float) -> None:
+        """The points that an earlier run took, up to `last_step`."""
+        if (self.folder / _POINTS).is_file():
+            known = json.loads((self.folder / _POINTS).read_text(encoding="utf-8"))
+            self.points = [point for point in known if point["step"] <= last_step]
+
+    def best_weights(self, model: SentenceTransformer) -> dict[str, Tensor]:
+        """The weights of the best measure; of equal ones the latest."""
+        weights = load_file(str(self.folder / f"{_BEST}-{self._best()['step']:.0f}.safetensors"))
+        return {name: weights[name].to(value.device) for name, value in model.state_dict().items()}
+
+    def _best(self) -> dict[str, float]:
+        return max(self.points, key=lambda point: (point["score"], point["step"]))
+
+    def _take(self, model: SentenceTransformer, step: int) -> None:
+        self.points.append({"step": step, **self.measure(model)})
+        model.train()
+        if self._best()["step"] == step:
+            weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+            with atomic.file(self.folder / f"{_BEST}-{step}.safetensors") as temporary:
+                save_file(weights, str(temporary))
+        atomic.write_json(self.folder / _POINTS, self.points, digits=30)

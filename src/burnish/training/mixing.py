@@ -1,0 +1,239 @@
+"""The training set: which queries are trained on, which are held out, and why any was dropped."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from burnish.documents import duplicates
+from burnish.embedding.vectors import Vectors
+from burnish.errors import InputError
+from burnish.queries.judgments import Judged, Shares, held_out_split
+from burnish.search.nearest import exact
+from burnish.tables import QRELS
+
+_MADE = ["synthetic", "extractive"]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What the pairs refer to: passages with their documents' duplicate groups, and the base model's vectors."""
+
+    passages: pl.DataFrame  # PASSAGES, and duplicate_group
+    vectors: Vectors  # shape (passages, dimensions)
+    query_vectors: dict[str, Vectors]  # by query id, shape (dimensions,)
+
+    def rows_of_documents(self) -> dict[str, list[int]]:
+        """The row numbers of each document's passages."""
+        grouped = self.passages.with_row_index("row").group_by("document_id", maintain_order=True).agg("row")
+        return dict(grouped.iter_rows())
+
+
+@dataclass(frozen=True)
+class MixRule:
+    """How pairs are chosen; each field is a knob that params.yaml explains."""
+
+    leak_threshold: float
+    hold_out: str
+    round_trip_rank: int
+    round_trip_min_passages: int
+    passages_per_document: int
+    general_share: float
+    origins: list[str]
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """All queries with their final split, all their judgments, and the counts by origin and drop reason."""
+
+    queries: pl.DataFrame
+    qrels: pl.DataFrame
+    counts: dict[str, Any]
+
+
+def with_synthetic_test(queries: pl.DataFrame, qrels: pl.DataFrame, passages: pl.DataFrame, shares: Shares) -> pl.DataFrame:
+    """The queries, of which some synthetic ones become test and dev if there is no curated test query.
+
+    All queries of a document's duplicate group go to one split, by a hash of its name: the siblings of a synthetic query ask
+    for the same passage in other words, and training on them would measure memory. A query that several groups answer joins
+    them.
+    """
+    if queries.filter(pl.col("origin").is_in(["curated", "clicks"]), pl.col("split") == "test").height:
+        return queries
+    group = dict(passages.select("passage_id", "duplicate_group").iter_rows())
+    answers = qrels.filter(pl.col("unit") == "passage").select(
+        "query_id", group=pl.col("target_id").replace_strict(group, default=None)
+    )
+    cluster = _clusters(answers.drop_nulls())
+    made = pl.col("origin").is_in(_MADE)
+    splits = [
+        held_out_split(cluster.get(query_id, query_id), shares) if origin in _MADE else split
+        for query_id, origin, split in queries.select("query_id", "origin", "split").iter_rows()
+    ]
+    found = queries.with_columns(pl.Series("split", splits, dtype=pl.String))
+    if not found.filter(made, pl.col("split") == "test").height:
+        raise InputError(
+            "mix: no test query, neither curated nor synthetic; write judgments, or raise mix.synthetic_shares.test"
+        )
+    return found
+
+
+def _clusters(answers: pl.DataFrame) -> dict[str, str]:
+    """For each query_id the smallest group that a chain of queries, each answered by several groups, joins to its own."""
+    names = answers["group"].unique().sort()
+    if names.is_empty():
+        return {}
+    place = {name: at for at, name in enumerate(names)}
+    rows = answers.with_columns(at=pl.col("group").replace_strict(place, return_dtype=pl.Int64))
+    rows = rows.with_columns(first=pl.col("at").min().over("query_id"))
+    edges = (np.ones(rows.height), (rows["first"].to_numpy(), rows["at"].to_numpy()))
+    _, labels = connected_components(coo_matrix(edges, shape=(len(place), len(place))), directed=False)
+    smallest = pl.DataFrame({"at": range(len(place)), "label": labels}).select(pl.col("at").min().over("label"))["at"]
+    return {query: names[smallest[at]] for query, at in rows.select("query_id", "first").iter_rows()}
+
+
+def by_use(found: Mixed) -> dict[str, Judged]:
+    """What training reads ("training": train and dev) and what only judging reads ("test")."""
+    test = pl.col("split") == "test"
+    parts = {"training": found.queries.filter(~test), "test": found.queries.filter(test)}
+    return {
+        name: Judged(queries, found.qrels.filter(pl.col("query_id").is_in(queries["query_id"].to_list())))
+        for name, queries in parts.items()
+    }
+
+
+def mixed(queries: pl.DataFrame, qrels: pl.DataFrame, general_passages: pl.DataFrame, corpus: Corpus, rule: MixRule) -> Mixed:
+    """The training set and the held-out sets, each dropped training query counted by its reason.
+
+    Args:
+        queries: every query of every origin, with its split.
+        qrels: every judgment.
+        general_passages: the general set's passages.
+        corpus: the domain's passages and the base's vectors.
+        rule: how to choose.
+    """
+    train = queries.filter(pl.col("split") == "train")
+    held = queries.filter(pl.col("split") != "train")
+    pairs = _training_pairs(train, qrels, corpus, rule)
+    drops: dict[str, dict[str, int]] = {}
+
+    def drop(reason: str, query_ids: set[str]) -> None:
+        nonlocal train, pairs
+        gone = train.filter(pl.col("query_id").is_in(list(query_ids)))
+        drops[reason] = dict(sorted(gone.group_by("origin").len().iter_rows()))
+        train = train.filter(~pl.col("query_id").is_in(list(query_ids)))
+        pairs = pairs.filter(pl.col("query_id").is_in(train["query_id"].to_list()))
+
+    offered = dict(sorted(train.group_by("origin").len().iter_rows()))
+    drop("origin_left_out", set(train.filter(~pl.col("origin").is_in(rule.origins))["query_id"]))
+    drop("no_positive", set(train["query_id"]) - set(pairs["query_id"]))
+    drop("repeated", _repeated(train, pairs))
+    boilerplate = _asked_of_others(held, train, rule.leak_threshold)
+    held = held.filter(~pl.col("query_id").is_in(list(boilerplate)))
+    drop("near_duplicate_of_held_out", _leaking(train, held, rule.leak_threshold))
+    if rule.hold_out == "documents":
+        drop("held_out_document", _of_held_out_documents(pairs, qrels, held, corpus))
+    if rule.round_trip_rank and corpus.passages.height >= rule.round_trip_min_passages:
+        drop("failed_round_trip", _beyond_rank(pairs, corpus, rule.round_trip_rank))
+    drop("beyond_general_share", _surplus_general(train, rule.general_share))
+    held_qrels = qrels.filter(pl.col("query_id").is_in(held["query_id"].to_list()))
+    judged_no = qrels.filter(pl.col("grade") == 0, pl.col("query_id").is_in(train["query_id"].to_list()))
+    used = dict(sorted(train.group_by("origin").len().iter_rows()))
+    counts = {
+        "offered": offered,
+        "used": used,
+        "pairs": pairs.height,
+        "passages": pairs["target_id"].n_unique(),
+        "dropped": {reason: by_origin for reason, by_origin in drops.items() if by_origin},
+        "held_out_dropped": len(boilerplate),
+        "held_out": {f"{o} {s}": n for o, s, n in held.group_by("origin", "split").len().sort("origin", "split").iter_rows()},
+        "round_trip": bool(rule.round_trip_rank and corpus.passages.height >= rule.round_trip_min_passages),
+        "general_passages": general_passages.height,
+    }
+    if boilerplate and not held.filter(pl.col("split") == "test").height:
+        raise InputError(
+            "mix: every synthetic test query asks what a training query of another document asks too (boilerplate); write "
+            "judgments for a real test, or raise mix.leak_threshold"
+        )
+    if not any(origin != "general" for origin in used):
+        raise InputError(f"mix: no domain query is left to train on; offered {offered}, dropped {counts['dropped']}")
+    return Mixed(
+        pl.concat([train, held]), pl.concat([pairs, judged_no, held_qrels]).unique(["query_id", "target_id", "unit"]), counts
+    )
+
+
+def _training_pairs(train: pl.DataFrame, qrels: pl.DataFrame, corpus: Corpus, rule: MixRule) -> pl.DataFrame:
+    """Positive pairs of passages; of a judged document only the passages that the base ranks best, never all of it."""
+    positive = qrels.filter(pl.col("grade") > 0, pl.col("query_id").is_in(train["query_id"].to_list()))
+    direct = positive.filter(pl.col("unit") == "passage")
+    rows = corpus.rows_of_documents()
+    ids = corpus.passages["passage_id"].to_list()
+    no_answer = set(qrels.filter(pl.col("grade") == 0).select("query_id", "target_id").iter_rows())
+    found = []
+    for row in positive.filter(pl.col("unit") == "document").iter_rows(named=True):
+        mine = [at for at in rows[row["target_id"]] if (row["query_id"], ids[at]) not in no_answer]
+        if not mine:
+            continue
+        scores = corpus.vectors[mine] @ corpus.query_vectors[row["query_id"]]
+        best = sorted(range(len(mine)), key=lambda at: (-scores[at], at))[: rule.passages_per_document]
+        found += [row | {"target_id": ids[mine[at]], "unit": "passage"} for at in best]
+    chosen = pl.concat([direct, pl.DataFrame(found, schema=QRELS.columns)])
+    return chosen.unique(["query_id", "target_id"], keep="first").sort("query_id", "target_id")
+
+
+def _repeated(train: pl.DataFrame, pairs: pl.DataFrame) -> set[str]:
+    """Queries whose normalised text and positives another query of a smaller id has too."""
+    targets = pairs.sort("target_id").group_by("query_id").agg(pl.col("target_id").str.join("\0").alias("targets"))
+    texts = train.select("query_id", pl.col("text").map_elements(duplicates.normalised, return_dtype=pl.String))
+    both = texts.join(targets, on="query_id").sort("query_id")
+    return set(both.filter(~pl.struct("text", "targets").is_first_distinct())["query_id"])
+
+
+def _asked_of_others(held: pl.DataFrame, train: pl.DataFrame, threshold: float) -> set[str]:
+    """Held-out synthetic queries that nearly repeat a synthetic one of another document: boilerplate, which tests nothing."""
+    made = pl.col("origin").is_in(_MADE)
+    return _leaking(held.filter(made), train.filter(made), threshold)
+
+
+def _leaking(train: pl.DataFrame, held: pl.DataFrame, threshold: float) -> set[str]:
+    ids = train["query_id"].to_list()
+    found = duplicates.near_duplicates(train["text"].to_list(), held["text"].to_list(), threshold)
+    return {ids[at] for at, _, _ in found}
+
+
+def _of_held_out_documents(pairs: pl.DataFrame, qrels: pl.DataFrame, held: pl.DataFrame, corpus: Corpus) -> set[str]:
+    """Training queries with a positive in a duplicate group that holds a held-out query's answer."""
+    groups = corpus.passages.select("passage_id", "document_id", "duplicate_group")
+    answers = qrels.filter(pl.col("grade") > 0, pl.col("query_id").is_in(held["query_id"].to_list()))["target_id"].to_list()
+    closed = groups.filter(pl.col("passage_id").is_in(answers) | pl.col("document_id").is_in(answers))[
+        "duplicate_group"
+    ].to_list()
+    passages = groups.filter(pl.col("duplicate_group").is_in(closed))["passage_id"].to_list()
+    return set(pairs.filter(pl.col("target_id").is_in(passages))["query_id"])
+
+
+def _beyond_rank(pairs: pl.DataFrame, corpus: Corpus, most: int) -> set[str]:
+    """Synthetic queries none of whose positives is among the base's first `most` passages (Promptagator's round trip)."""
+    asked = pairs.filter(pl.col("origin").is_in(_MADE))
+    if not asked.height:
+        return set()
+    grouped = asked.group_by("query_id", maintain_order=True).agg("target_id")
+    ids = corpus.passages["passage_id"].to_list()
+    vectors = np.stack([corpus.query_vectors[query] for query in grouped["query_id"]])
+    best, _ = exact(vectors, corpus.vectors, most)
+    return {
+        query
+        for (query, targets), found in zip(grouped.iter_rows(), best, strict=True)
+        if not {ids[at] for at in found} & set(targets)
+    }
+
+
+def _surplus_general(train: pl.DataFrame, share: float) -> set[str]:
+    """General queries beyond `share` of the domain's number, chosen by a hash of their id."""
+    general = train.filter(pl.col("origin") == "general")["query_id"].to_list()
+    kept = round(share * (train.height - len(general)))
+    return set(sorted(general, key=lambda one: hashlib.sha256(one.encode()).hexdigest())[kept:])

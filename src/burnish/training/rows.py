@@ -1,0 +1,129 @@
+"""The rows to train on: each query with its positive and its passage's negatives."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from datasets import Dataset
+from numpy.typing import NDArray
+
+from burnish import tables
+from burnish.embedding.vectors import Vectors
+from burnish.training.losses import FalseNegatives
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """The rows to train on.
+
+    Attributes:
+        queries: shape (rows,).
+        passages: the positive and the negatives of each row, as places in `texts`; shape (rows, 1 + negatives).
+        texts: the passages' texts.
+        masks: which passages of a batch may not be a row's negatives.
+    """
+
+    queries: Sequence[str]
+    passages: NDArray[np.int64]
+    texts: Sequence[str]
+    masks: FalseNegatives
+
+    def dataset(self) -> Dataset:
+        """The rows as the trainer takes them: query, positive, negatives, and the row number as label."""
+        columns = {
+            "positive" if column == 0 else f"negative_{column}": [self.texts[at] for at in self.passages[:, column]]
+            for column in range(self.passages.shape[1])
+        }
+        return Dataset.from_dict({"query": list(self.queries), **columns, "label": list(range(len(self.queries)))})
+
+
+@dataclass(frozen=True)
+class Part:
+    """The domain, or the general set: its queries, its passages and the base model's vectors of the passages."""
+
+    queries: pl.DataFrame
+    passages: pl.DataFrame
+    vectors: Vectors  # shape (passages, dimensions)
+
+
+def training_set(
+    parts: Sequence[Part],
+    qrels: pl.DataFrame,
+    negatives: pl.DataFrame,
+    query_vectors: Mapping[str, Vectors],
+    *,
+    threshold: float,
+    seed: int,
+) -> TrainingSet:
+    """The rows of every part: one for each training query and each of its positive passages.
+
+    The rows of one passage share its negatives: its queries' mined ones, taken in turn. What is hard for one of them is near
+    the others too, and each passage is embedded once a batch. A row that would have too few is filled up with passages drawn
+    by a hash; the mask then watches over them as over any other in-batch negative.
+
+    Args:
+        parts: the domain and the general set; a query's passages come from its own part.
+        qrels: all judgments.
+        negatives: as mined.
+        query_vectors: the base's by query id, each of shape (dimensions,).
+        threshold: see FalseNegatives.
+        seed: of the draws that fill up.
+    """
+    texts: list[str] = []
+    rows: list[tuple[str, str, int]] = []
+    place: dict[str, int] = {}
+    bounds: dict[str, tuple[int, int]] = {}
+    for part in parts:
+        first = len(texts)
+        place.update((name, first + at) for at, name in enumerate(part.passages["passage_id"]))
+        texts += tables.embedded_text(part.passages)
+        train = part.queries.filter(pl.col("split") == "train")
+        bounds.update((query, (first, len(texts))) for query in train["query_id"])
+        positive = qrels.filter(pl.col("grade") > 0, pl.col("unit") == "passage")
+        pairs = train.join(positive.select("query_id", "target_id"), on="query_id").sort("query_id", "target_id")
+        rows += [
+            (query, text, place[target]) for query, text, target in pairs.select("query_id", "text", "target_id").iter_rows()
+        ]
+    positives: dict[str, set[int]] = {}
+    for query, _, at in rows:
+        positives.setdefault(query, set()).add(at)
+    passages = _with_shared_negatives(rows, negatives, place, bounds, seed)
+    vectors = np.concatenate([part.vectors for part in parts])
+    masks = FalseNegatives(
+        queries=np.stack([query_vectors[query] for query, _, _ in rows]),
+        passages=vectors,
+        candidates=passages,
+        positives=[frozenset(positives[query]) for query, _, _ in rows],
+        threshold=threshold,
+    )
+    return TrainingSet([text for _, text, _ in rows], passages, texts, masks)
+
+
+def _with_shared_negatives(
+    rows: Sequence[tuple[str, str, int]],
+    negatives: pl.DataFrame,
+    place: Mapping[str, int],
+    bounds: Mapping[str, tuple[int, int]],
+    seed: int,
+) -> NDArray[np.int64]:
+    """The positive and the negatives of each row, shape (rows, 1 + negatives of a query)."""
+    mined: dict[str, list[int]] = {}
+    for query, passage in negatives.sort("query_id", "rank", "passage_id").select("query_id", "passage_id").iter_rows():
+        mined.setdefault(query, []).append(place[passage])
+    width = max((len(found) for found in mined.values()), default=0)
+    of_positive: dict[int, list[str]] = {}
+    for query, _, at in rows:
+        of_positive.setdefault(at, []).append(query)
+    chosen: dict[int, list[int]] = {}
+    for at, queries in of_positive.items():
+        in_turn = [found for rank in range(width) for query in queries for found in mined.get(query, [])[rank : rank + 1]]
+        wanted = list(dict.fromkeys(found for found in in_turn if found != at))[:width]
+        low, high = bounds[queries[0]]
+        draw = np.random.default_rng([seed, at])
+        while len(wanted) < width:
+            drawn = int(draw.integers(low, high))
+            if high - low <= width + 1 or (drawn != at and drawn not in wanted):
+                wanted.append(drawn)
+        chosen[at] = wanted
+    return np.array([[at, *chosen[at]] for _, _, at in rows], dtype=np.int64)

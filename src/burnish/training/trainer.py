@@ -1,0 +1,210 @@
+"""Training: sentence-transformers' trainer over packed, masked batches, with dev nDCG@10 deciding."""
+
+import hashlib
+import json
+import math
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from numpy.typing import NDArray
+from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+from torch import Tensor
+from torch.utils.data import BatchSampler
+from transformers import TrainerState
+from transformers.trainer_utils import get_last_checkpoint
+
+from burnish import atomic
+from burnish.embedding import encoding
+from burnish.training import batches, judge, losses
+from burnish.training.batches import GroupedBatches
+from burnish.training.curve import learning_curve
+from burnish.training.judge import Judge
+from burnish.training.rows import TrainingSet
+
+_SMALLEST_BATCH = 32  # below it in-batch negatives run out; passes repeat instead
+_FINISHED = "finished.json"  # the trainer's log, once a job has come to its end
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train; each field is a knob that params.yaml explains."""
+
+    loss: str
+    epochs: int
+    min_steps: int
+    batch_size: int
+    learning_rate: float
+    warmup_share: float
+    scale: float
+    widths: tuple[int, ...]
+    max_tokens: int
+    interpolation: float
+    evaluations: int
+    patience: int
+    seed: int
+
+    def fitted_to(self, rows: int) -> "Recipe":
+        """The recipe for so many rows: few of them lack steps, so batches shrink, down to 32, and then passes repeat."""
+        smallest = min(_SMALLEST_BATCH, self.batch_size)
+        shrunk = self.epochs * rows // self.min_steps if self.min_steps else self.batch_size
+        batch_size = min(self.batch_size, max(smallest, shrunk))
+        epochs = max(self.epochs, math.ceil(self.min_steps / math.ceil(rows / batch_size)))
+        return replace(self, batch_size=batch_size, epochs=epochs)
+
+
+class _Trainer(SentenceTransformerTrainer):
+    """The trainer with grouped batches; a sampler among its arguments would be pickled into every checkpoint."""
+
+    groups: NDArray[np.int64]
+
+    def get_batch_sampler(
+        self,
+        dataset: Any,  # noqa: ARG002 (the trainer's signature)
+        batch_size: int,
+        drop_last: bool,  # noqa: ARG002, FBT001
+        valid_label_columns: list[str] | None = None,  # noqa: ARG002
+        generator: torch.Generator | None = None,  # noqa: ARG002
+        seed: int = 0,
+    ) -> BatchSampler:
+        """The grouped batches of the training set."""
+        return GroupedBatches(self.groups, batch_size, seed)
+
+
+def trained(
+    model: SentenceTransformer,
+    data: TrainingSet,
+    recipe: Recipe,
+    *,
+    measure: Callable[[SentenceTransformer], dict[str, float]],
+    checkpoints: Path,
+) -> list[dict[str, float]]:
+    """Train `model` in place; return the learning curve: step, loss, learning rate, dev measures.
+
+    The weights kept are those of the evaluation with the highest `measure(model)["score"]`, the untrained model's
+    included, mixed with the base's by `recipe.interpolation` (WiSE-FT, arXiv:2109.01903). Dropout is off: one or two epochs
+    of a small model do not overfit by its absence, and on CPU it took 30 % of the time (LOG.md).
+
+    Args:
+        model: the base model; becomes the tuned one.
+        data: the rows.
+        recipe: how.
+        measure: dev measures of a model, `score` among them.
+        checkpoints: a folder of this very job; a run that finds a checkpoint there goes on from it.
+    """
+    recipe = recipe.fitted_to(len(data.queries))
+    base = {name: value.detach().clone() for name, value in model.state_dict().items()}
+    full_length, model.max_seq_length = model.max_seq_length, min(recipe.max_tokens, model.max_seq_length or recipe.max_tokens)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    torch.use_deterministic_algorithms(mode=True, warn_only=model.device.type != "cpu")
+    rows = data.dataset()
+    arguments = _arguments(model, recipe, rows, checkpoints)
+    referee = Judge(measure, checkpoints, int(arguments.save_steps), recipe.patience)
+    budget = encoding.batch_tokens(model.device)
+    trainer = _Trainer(
+        model=model,
+        args=arguments,
+        train_dataset=rows,
+        loss=losses.loss(recipe.loss, model, data.masks, scale=recipe.scale, batch_tokens=budget, widths=recipe.widths),
+        callbacks=[referee],
+    )
+    trainer.groups = data.passages[:, 0]
+    history = _history(trainer, referee, checkpoints)
+    model.load_state_dict(interpolated(base, referee.best_weights(model), recipe.interpolation))
+    model.max_seq_length = full_length
+    return learning_curve(referee.points, history)
+
+
+def _arguments(
+    model: SentenceTransformer, recipe: Recipe, rows: Dataset, checkpoints: Path
+) -> SentenceTransformerTrainingArguments:
+    """The trainer's settings for a recipe that is fitted to `rows`."""
+    steps = recipe.epochs * math.ceil(len(rows) / recipe.batch_size)
+    every = max(1, steps // recipe.evaluations)
+    prompts = {column: encoding.prompt(model, "query" if column == "query" else "passage") for column in rows.column_names}
+    return SentenceTransformerTrainingArguments(
+        output_dir=str(checkpoints),
+        num_train_epochs=recipe.epochs,
+        per_device_train_batch_size=recipe.batch_size,
+        learning_rate=recipe.learning_rate,
+        warmup_steps=round(recipe.warmup_share * steps),
+        bf16=encoding.bf16_is_faster(model.device),
+        use_cpu=model.device.type == "cpu",  # without it the trainer takes bf16 for a GPU's
+        eval_strategy="no",
+        save_strategy="steps",
+        save_steps=every,
+        save_total_limit=1,
+        logging_steps=next(n for n in range(max(1, steps // 50), 0, -1) if every % n == 0),  # else a resumed curve differs
+        seed=recipe.seed,
+        prompts={column: before for column, before in prompts.items() if before},
+        full_determinism=False,
+        report_to="none",
+        disable_tqdm=None,
+        dataloader_pin_memory=model.device.type == "cuda",
+    )
+
+
+def _history(trainer: _Trainer, referee: Judge, checkpoints: Path) -> list[dict[str, float]]:
+    """The trainer's log of the whole training: of this run, one that it goes on from, or one that had come to its end."""
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    finished = checkpoints / _FINISHED
+    if finished.is_file():  # killed after its end, before its outputs were written
+        referee.take_up(math.inf)
+        ended: list[dict[str, float]] = json.loads(finished.read_text(encoding="utf-8"))
+        return ended
+    trainer.train(resume_from_checkpoint=_last_whole_checkpoint(checkpoints))
+    history: list[dict[str, float]] = trainer.state.log_history
+    atomic.write_json(finished, history, digits=30)
+    return history
+
+
+def _last_whole_checkpoint(folder: Path) -> str | None:
+    """The newest checkpoint that was written to its end, which its state closes; others are removed."""
+    while found := get_last_checkpoint(str(folder)):
+        try:
+            TrainerState.load_from_json(str(Path(found) / "trainer_state.json"))
+        except (FileNotFoundError, ValueError):
+            shutil.rmtree(found)
+        else:
+            return str(found)
+    return None
+
+
+def interpolated(base: dict[str, Tensor], tuned: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+    """`base` moved towards `tuned` by `share`: 0 is the base, 1 the tuned weights."""
+    return {name: torch.lerp(base[name], value, share) if value.is_floating_point() else value for name, value in tuned.items()}
+
+
+def job_digest(recipe: Recipe, data: TrainingSet, model_digest: str, dev_digest: str) -> str:
+    """The identity of a training job: recipe, rows, base model, dev measure and code; none takes up another's checkpoints."""
+    rows = hashlib.sha256(json.dumps([list(data.queries), data.passages.tolist()]).encode()).hexdigest()
+    texts = hashlib.sha256("\0".join(data.texts).encode()).hexdigest()
+    code = [
+        hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest()
+        for module in (encoding, losses, batches, judge, sys.modules[__name__])
+    ]
+    whole = json.dumps([asdict(recipe), data.masks.threshold, rows, texts, model_digest, dev_digest, code])
+    return hashlib.sha256(whole.encode()).hexdigest()[:32]
+
+
+def summary(data: TrainingSet, recipe: Recipe, points: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """What became of a training: recipe, rows, steps, and the dev measures before and at the best step."""
+    measured = [point for point in points if "score" in point]
+    best = max(measured, key=lambda point: (point["score"], point["step"]))
+    return {
+        "recipe": asdict(recipe.fitted_to(len(data.queries))),
+        "rows": len(data.queries),
+        "negatives_per_row": data.passages.shape[1] - 1,
+        "steps": int(points[-1]["step"]),
+        "best_step": int(best["step"]),
+        "dev": {"base": measured[0].get("dev"), "best": best.get("dev")},
+        "general_dev": {"base": measured[0].get("general_dev"), "best": best.get("general_dev")},
+    }

@@ -1,0 +1,67 @@
+"""Training rows: pairs and their passage's shared negatives."""
+
+import numpy as np
+import polars as pl
+
+from burnish.tables import NEGATIVES, PASSAGES, QRELS, QUERIES
+from burnish.training.rows import Part, TrainingSet, training_set
+
+
+def part(prefix: str, texts: int, queries: dict[str, str]) -> Part:
+    """Passages prefix0, prefix1 ... and queries with their split."""
+    passages = [(f"{prefix}{at}", f"{prefix}{at}", 0, "", "", f"{prefix} text {at}", 3) for at in range(texts)]
+    asked = [(name, f"text of {name}", "en", "curated", split) for name, split in queries.items()]
+    return Part(
+        pl.DataFrame(asked, schema=QUERIES.columns, orient="row"),
+        pl.DataFrame(passages, schema=PASSAGES.columns, orient="row"),
+        np.eye(texts, 4, dtype=np.float32),
+    )
+
+
+def judged(*rows: tuple[str, str, int]) -> pl.DataFrame:
+    """Rows of query, passage, grade."""
+    return pl.DataFrame(
+        [(query, target, "passage", grade, 1.0, "curated") for query, target, grade in rows],
+        schema=QRELS.columns,
+        orient="row",
+    )
+
+
+def mined(*rows: tuple[str, str]) -> pl.DataFrame:
+    """Rows of query, passage."""
+    return pl.DataFrame(
+        [(query, passage, 1, 0.5, 0.1, "exact") for query, passage in rows], schema=NEGATIVES.columns, orient="row"
+    )
+
+
+def rows_of(parts: list[Part], qrels: pl.DataFrame, negatives: pl.DataFrame) -> TrainingSet:
+    """The training set, with vectors that do not matter."""
+    known = {name: np.ones(4, np.float32) for one in parts for name in one.queries["query_id"]}
+    return training_set(parts, qrels, negatives, known, threshold=2.0, seed=1)
+
+
+def test_rows_are_training_pairs_alone() -> None:
+    """No held-out query, no grade 0, and one row for each of a query's positives."""
+    domain = part("p", 4, {"a": "train", "b": "test", "c": "dev"})
+    found = rows_of([domain], judged(("a", "p0", 2), ("a", "p2", 1), ("a", "p1", 0), ("b", "p3", 1), ("c", "p1", 1)), mined())
+    assert (list(found.queries), found.passages.tolist()) == (["text of a", "text of a"], [[0], [2]])
+    assert found.masks.positives == [frozenset({0, 2})] * 2
+
+
+def test_the_queries_of_a_passage_share_their_negatives() -> None:
+    """Taken in turn, so that each passage is embedded once a batch."""
+    domain = part("p", 6, {"a": "train", "b": "train"})
+    found = rows_of([domain], judged(("a", "p0", 1), ("b", "p0", 1)), mined(("a", "p3"), ("b", "p4")))
+    assert found.passages.tolist() == [[0, 3], [0, 3]]
+
+
+def test_missing_negatives_are_drawn_from_the_querys_own_part() -> None:
+    """A general query without mined negatives gets general passages, never the domain's, and not its own positive."""
+    domain, general = part("p", 5, {"a": "train"}), part("g", 5, {"b": "train"})
+    found = rows_of([domain, general], judged(("a", "p0", 1), ("b", "g1", 1)), mined(("a", "p2"), ("a", "p3")))
+    assert set(found.passages[0].tolist()) == {0, 2, 3}
+    own = found.passages[1].tolist()
+    assert (own[0], len(set(own)), min(own) >= 5) == (6, 3, True)
+
+
+# The job and its curve
