@@ -97,7 +97,7 @@ def bf16_is_faster(device: torch.device) -> bool:
 def _bf16_is_faster_here() -> bool:
     """The best of ten turns each, taken by turns so that other work on the machine slows both, with a third as margin."""
     fp32, bf16 = zip(*((_seconds(torch.float32), _seconds(torch.bfloat16)) for _ in range(10)), strict=True)
-    return min(bf16) < 0.67 * min(fp32)
+    return bool(min(bf16) < 0.67 * min(fp32))
 
 
 def _seconds(precision: torch.dtype) -> float:
