@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,10 +68,15 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Question:
-    """A request for queries: what is sent, and `request`, the part of it that a reply keeps."""
+    """A request: what is sent, and `request`, the part of it that a reply keeps.
+
+    `schema` is the JSON schema that the reply is to have, with a `title`; None asks for free text. It is no part of the
+    key: what decides the reply stands in `request`.
+    """
 
     message: str
     request: dict[str, Any]
+    schema: Mapping[str, Any] | None = None
 
     @property
     def key(self) -> str:
