@@ -232,7 +232,15 @@ class Handler(BaseHTTPRequestHandler):
         body = field.split(b"\r\n\r\n", 1)[1].removesuffix(b"\r\n")
         name = f"file_{len(self.server.files)}"
         self.server.files[name] = body
-        return {"id": name, "object": "file", "bytes": len(body), "created_at": 0, "filename": "f", "purpose": "batch", "status": "processed"}
+        return {
+            "id": name,
+            "object": "file",
+            "bytes": len(body),
+            "created_at": 0,
+            "filename": "f",
+            "purpose": "batch",
+            "status": "processed",
+        }
 
     def _page(self, query: dict[str, list[str]]) -> dict[str, Any]:
         """The newest batches first, two a page, so that a client has to turn pages."""

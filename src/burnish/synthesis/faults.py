@@ -14,7 +14,7 @@ from burnish.synthesis.service import KEY_VARIABLE
 
 Kind = Literal["passing", "output", "limit", "refused", "question", "final"]
 
-_PASSING = frozenset({408, 409, 425, 429})
+_PASSING = frozenset({408, 409, 424, 425, 429})  # 424: TGI, when the model fails
 _ABOUT_THE_REQUEST = frozenset({400, 413, 422})
 _NO_CREDIT = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
 _FILTERED = frozenset({"content_filter", "content_policy_violation", "moderation_blocked"})

@@ -122,11 +122,13 @@ class ReplyStore:
 
 
 def repair(folder: Path) -> dict[str, Repaired]:
-    """Rewrite the sound replies of each damaged shard of the store in `folder`, and put the damaged file aside.
+    """Close what killed processes left open in the store `folder`, rewrite the sound replies of each damaged shard, and put the
+    damaged file aside.
 
     Returns:
         What was kept, what was lost and where the damaged file lies now, by the shard's name; empty where all is whole.
     """
+    shards.adopt(folder, _parsed)
     return shards.repair(folder, _parsed)
 
 

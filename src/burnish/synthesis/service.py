@@ -87,4 +87,4 @@ class Traffic:
         shapes = ", ".join(f"{number} {name}" for name, number in sorted(self.outputs.items()))
         again = ", ".join(f"{number} {why}" for why, number in sorted(self.tried_again.items()))
         more = f", {sum(self.tried_again.values())} tries more ({again})" if again else ""
-        return f"asked: {self.answered} replies ({shapes or 'none'}){more}"
+        return f"asked: {self.answered} replies{f' ({shapes})' if shapes else ''}{more}"
