@@ -9,25 +9,37 @@ from pydantic import Field
 from burnish import atomic, knobs, tables
 from burnish.errors import run
 from burnish.knobs import Knobs
-from burnish.synthesis.asking import Prompt, Service
 from burnish.synthesis.generate import Settings, Synthetic, synthetic
+from burnish.synthesis.prompt import Prompt
+from burnish.synthesis.service import Mode, Output, Service
 from burnish.tables import DOCUMENTS, PASSAGES, QRELS, QUERIES
+
+
+class ServiceKnobs(Knobs):
+    """The part `service`: where the model is asked, and how hard it may be pressed."""
+
+    base_url: Annotated[str, Field(pattern=r"^(https?://[^\s@]+)?$")]  # no @: a password is no knob
+    mode: Mode
+    output: Output
+    timeout_seconds: Annotated[float, Field(gt=0, le=3600)]
+    retries: Annotated[int, Field(ge=0, le=100)]
+    concurrency: Annotated[int, Field(ge=1, le=256)]
+    requests_per_minute: Annotated[int, Field(ge=0, le=10_000_000)]
+    tokens_per_minute: Annotated[int, Field(ge=0, le=10_000_000_000)]
 
 
 class SynthesizeKnobs(Knobs):
     """The section `synthesize` of params.yaml, where each knob is explained."""
 
     provider: Literal["replay", "openai", "extractive"]
+    service: ServiceKnobs
     model: Annotated[str, Field(min_length=1)]
-    base_url: Annotated[str, Field(pattern=r"^(https?://[^\s@]+)?$")]  # no @: a password is no knob
     prompt: Annotated[str, Field(pattern=r"^[\w.-]+\.txt$")]
     count: Annotated[int, Field(ge=1, le=20)]
     excerpt_characters: Annotated[int, Field(ge=100, le=20_000)]
     excerpts_per_document: Annotated[int, Field(ge=1, le=10_000)]
     temperature: Annotated[float, Field(ge=0, le=2)]
     max_output_tokens: Annotated[int, Field(ge=16, le=32_768)]
-    timeout_seconds: Annotated[float, Field(gt=0, le=3600)]
-    concurrency: Annotated[int, Field(ge=1, le=256)]
     max_requests: Annotated[int, Field(ge=1)]
     max_bad_share: Annotated[float, Field(ge=0, le=1)]
     accept_coverage: Annotated[float, Field(ge=0, le=1)]
@@ -48,7 +60,7 @@ def main(params: Path, passages: Path, documents: Path, recorded: Path, store: P
     made = synthetic(
         tables.read(PASSAGES, passages),
         tables.read(DOCUMENTS, documents),
-        _settings(chosen, prompts),
+        _settings(chosen, prompts, store),
         recorded=recorded,
         store=store,
     )
@@ -57,13 +69,16 @@ def main(params: Path, passages: Path, documents: Path, recorded: Path, store: P
         tables.write(made.qrels, QRELS, folder / "qrels.parquet")
         atomic.write_json(folder / "counts.json", made.counts)
     for name, lines in sorted(made.damaged.items()):
-        click.echo(f"not read: {lines} damaged lines of {name}; all other replies are kept", err=True)
+        click.echo(
+            f"not read: {lines} damaged lines of {name}; all other replies are kept; `burnish repair {store}` puts it right",
+            err=True,
+        )
     click.echo(_closing(made))
 
 
-def _settings(chosen: SynthesizeKnobs, prompts: Path) -> Settings:
-    own = chosen.model_dump(exclude={"prompt", "base_url", "timeout_seconds", "concurrency"})
-    service = Service(chosen.base_url, chosen.timeout_seconds, chosen.concurrency)
+def _settings(chosen: SynthesizeKnobs, prompts: Path, store: Path) -> Settings:
+    own = chosen.model_dump(exclude={"prompt", "service"})
+    service = Service(**chosen.service.model_dump(), store=store)
     return Settings(prompt=Prompt.read(prompts / chosen.prompt), service=service, **own)
 
 

@@ -235,12 +235,15 @@ def reply(message: str) -> str:
 
 
 def edit(params: Path, knobs: dict[str, Any]) -> None:
-    """Set knobs, named `section.knob`, in a file of params."""
+    """Set knobs, named `section.knob` or `section.part.knob`, in a file of params."""
     found = yaml.safe_load(params.read_text(encoding="utf-8"))
     for name, value in knobs.items():
-        section, knob = name.split(".")
-        assert knob in found[section], name
-        found[section][knob] = value
+        *parts, knob = name.split(".")
+        section = found
+        for part in parts:
+            section = section[part]
+        assert knob in section, name
+        section[knob] = value
     params.write_text(yaml.safe_dump(found, sort_keys=False), encoding="utf-8")
 
 

@@ -25,10 +25,11 @@ from burnish.documents import chunking
 from burnish.documents.blocks import Block
 from burnish.documents.chunking import Sizes
 from burnish.errors import InputError, UnfinishedError
-from burnish.synthesis.asking import Prompt, Service, question
 from burnish.synthesis.excerpts import excerpts
 from burnish.synthesis.generate import Settings, Synthetic, lexical_copy_rate, parsed, synthetic
-from burnish.synthesis.replies import Reply, ReplyStore, line
+from burnish.synthesis.prompt import Prompt, question
+from burnish.synthesis.replies import STATUSES, Reply, ReplyStore, line
+from burnish.synthesis.service import Service
 from burnish.tables import DOCUMENTS, PASSAGES, QRELS, QUERIES
 
 ROOT = Path(__file__).parent.parent
@@ -479,7 +480,7 @@ def test_bad_replies_are_kept_by_kind_and_not_paid_for_again(tmp_path: Path, ser
     server = serve(lambda title, before: answers[title])
     found = made(tmp_path, corpus(6), asking(server))
     kinds = ["refused", "truncated", "empty", "malformed", "failed-permanently", "ok"]
-    assert found.counts["replies"] == dict.fromkeys(kinds, 1)
+    assert found.counts["replies"] == {**dict.fromkeys(STATUSES, 0), **dict.fromkeys(kinds, 1)}
     assert {one.status for one in ReplyStore(tmp_path / "store")} == set(kinds)
     assert made(tmp_path, corpus(6), asking(server)).asked == 0
 
@@ -553,23 +554,35 @@ def test_without_a_key_nothing_is_asked(tmp_path: Path, serve: Callable[..., Mod
 # The stage
 
 
-KNOBS = {
+KNOBS: dict[str, Any] = {
     "provider": "openai",
+    "service": {
+        "base_url": "",
+        "mode": "requests",
+        "output": "auto",
+        "timeout_seconds": 60.0,
+        "retries": 5,
+        "concurrency": 3,
+        "requests_per_minute": 0,
+        "tokens_per_minute": 0,
+    },
     "model": "m",
-    "base_url": "",
     "prompt": "general.txt",
     "count": 2,
     "excerpt_characters": 200,
     "excerpts_per_document": 1,
     "temperature": 0.0,
     "max_output_tokens": 100,
-    "timeout_seconds": 60.0,
-    "concurrency": 3,
     "max_requests": 100,
     "max_bad_share": 0.0,
     "accept_coverage": 1.0,
     "max_passages_per_query": 2,
 }
+
+
+def at(base_url: str) -> dict[str, Any]:
+    """The service's knobs with this address."""
+    return {**KNOBS["service"], "base_url": base_url}
 
 
 def command(folder: Path, **changed: Any) -> list[str]:
@@ -613,7 +626,7 @@ def test_kill_in_the_middle_of_asking_asks_nothing_twice(tmp_path: Path, serve: 
         return queries(title)
 
     server = serve(hold_after_six)
-    line_ = command(tmp_path, base_url=server.url)
+    line_ = command(tmp_path, service=at(server.url))
     process = subprocess.Popen(line_, env={**os.environ, "PYTHONPATH": str(ROOT / "src")})
     for _ in range(3):
         assert held.acquire(timeout=60)  # all three threads wait for an answer: what came before is on disk
@@ -625,11 +638,11 @@ def test_kill_in_the_middle_of_asking_asks_nothing_twice(tmp_path: Path, serve: 
     server.asked.clear()
     release.set()
 
-    again = run_stage(tmp_path, base_url=server.url)
+    again = run_stage(tmp_path, service=at(server.url))
     assert again.returncode == 0, again.stderr
     assert server.asked == dict.fromkeys(set(SUBJECTS) - answered, 1)
     (tmp_path / "clean").mkdir()
-    undisturbed = run_stage(tmp_path / "clean", base_url=server.url)
+    undisturbed = run_stage(tmp_path / "clean", service=at(server.url))
     assert undisturbed.returncode == 0, undisturbed.stderr
     assert digests(tmp_path / "out") == digests(tmp_path / "clean" / "out")
 
@@ -638,7 +651,7 @@ def test_kill_in_the_middle_of_asking_asks_nothing_twice(tmp_path: Path, serve: 
 def test_no_file_or_message_holds_the_key(tmp_path: Path, serve: Callable[..., Model]) -> None:
     """After asking, neither the store nor the tables nor what was printed holds the key."""
     server = serve()
-    done = run_stage(tmp_path, base_url=server.url)
+    done = run_stage(tmp_path, service=at(server.url))
     assert done.returncode == 0, done.stderr
     written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert SECRET not in done.stdout + done.stderr
@@ -651,7 +664,7 @@ def test_no_file_or_message_holds_the_key(tmp_path: Path, serve: Callable[..., M
     [
         ({"provider": "telepathy"}, "synthesize.provider"),
         ({"temperature": 3.0}, "synthesize.temperature"),
-        ({"base_url": "https://user:password@example.org"}, "synthesize.base_url"),
+        ({"service": at("https://user:password@example.org")}, "synthesize.service.base_url"),
         ({"prompt": "../secret.txt"}, "synthesize.prompt"),
         ({"prompt": "absent.txt"}, "absent.txt"),
         ({"wishes": 3}, "unknown knob `synthesize.wishes`"),

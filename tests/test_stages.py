@@ -23,7 +23,8 @@ from click.testing import CliRunner, Result
 import small
 from burnish import tables
 from burnish.cli import cli
-from burnish.synthesis import asking, excerpts, replies
+from burnish.synthesis import excerpts, replies
+from burnish.synthesis.prompt import Prompt, question
 
 TABLES = {
     "data/corpus/documents.parquet": tables.DOCUMENTS,
@@ -110,11 +111,11 @@ def outputs(folder: Path) -> dict[str, str]:
 def record_replies(folder: Path) -> None:
     """Write data/replies for the extracted corpus, as if a language model had been asked."""
     passages = tables.read(tables.PASSAGES, folder / "data/corpus/passages.parquet")
-    prompt = asking.Prompt.read(folder / "prompts/general.txt")
+    prompt = Prompt.read(folder / "prompts/general.txt")
     parameters = {"count": 2, "max_output_tokens": 400, "temperature": 1.0}
     with (folder / "data/replies/small.jsonl").open("wb") as file:
         for one in excerpts.excerpts(passages, characters=420, per_document=1):
-            asked = asking.question(prompt, one, model="small", language="en", parameters=parameters)
+            asked = question(prompt, one, model="small", language="en", parameters=parameters)
             file.write(replies.line(replies.Reply(asked.request, "ok", small.reply(asked.message))))
 
 

@@ -61,6 +61,18 @@ def evaluate(model: str, queries: Path, qrels: Path, corpus: Path | None, as_jso
 
 
 @cli.command()
+@click.argument("folder", type=PATH, default=Path("data/paid"))
+def repair(folder: Path) -> None:
+    """Rewrite what is sound of damaged files in the reply store FOLDER, and put those files aside."""
+    from burnish.synthesis import replies  # noqa: PLC0415
+
+    done = replies.repair(folder)
+    for name, found in sorted(done.items()):
+        click.echo(f"{name}: {found.kept} replies kept, at least {found.lost} lost; the damaged file is {found.aside}")
+    click.echo(f"{folder}: {len(done)} files repaired, {len(replies.ReplyStore(folder))} replies")
+
+
+@cli.command()
 @click.option(
     "--enough",
     type=click.FloatRange(0, 1),

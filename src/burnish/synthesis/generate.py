@@ -15,9 +15,11 @@ import polars as pl
 from burnish import tables
 from burnish.documents import chunking
 from burnish.errors import InputError, UnfinishedError
-from burnish.synthesis.asking import Prompt, Question, Service, ask, question
+from burnish.synthesis.asking import ask
 from burnish.synthesis.excerpts import Excerpt, excerpts
+from burnish.synthesis.prompt import Prompt, Question, question
 from burnish.synthesis.replies import STATUSES, Reply, ReplyStore, Status
+from burnish.synthesis.service import Service
 from burnish.tables import QRELS, QUERIES
 
 _SHORTEST, _LONGEST = 3, 300  # characters of a query
