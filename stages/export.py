@@ -14,7 +14,6 @@ from burnish.knobs import Knobs
 from burnish.tables import PASSAGES
 from burnish.training import release
 
-
 _GENERAL = "general set"
 
 

@@ -173,14 +173,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 _LOOP = """
-import contextlib, io, json, runpy, sys, traceback
+import contextlib, io, json, os, runpy, sys, traceback
 import time
 import datasets
 time.sleep = lambda _: None  # the clients' pauses between two tries
 datasets.config.STREAMING_READ_MAX_RETRIES = datasets.config.STREAMING_OPEN_MAX_RETRIES = 2
 said = sys.stdout
 for line in sys.stdin:
-    argv = json.loads(line)
+    argv, environment = json.loads(line)
+    os.environ.pop("HF_TOKEN", None)
+    os.environ.update(environment)
     out, err, status = io.StringIO(), io.StringIO(), None
     sys.argv = argv
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -216,7 +218,7 @@ class Told:
 class Client:
     """A process that asks the hub at `address`, its cache in `home`, and runs scripts of this repository."""
 
-    def __init__(self, address: str, home: Path, **environment: str) -> None:
+    def __init__(self, address: str, home: Path) -> None:
         given = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
         given |= {
             "HF_ENDPOINT": address,
@@ -230,16 +232,16 @@ class Client:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=given | environment,
+            env=given,
             text=True,
         )
 
-    def run(self, script: str, **flags: object) -> Told:
-        """Run a script with flags, as `python SCRIPT --FLAG VALUE` does."""
+    def run(self, script: str, *, token: str = "", **flags: object) -> Told:
+        """Run a script with flags, as `python SCRIPT --FLAG VALUE` does, with `token` as HF_TOKEN."""
         words = [str(ROOT / script), *(part for flag, value in flags.items() for part in (f"--{flag}", str(value)))]
         assert self.process.stdin
         assert self.process.stdout
-        self.process.stdin.write(json.dumps(words) + "\n")
+        self.process.stdin.write(json.dumps([words, {"HF_TOKEN": token} if token else {}]) + "\n")
         self.process.stdin.flush()
         return Told(*json.loads(self.process.stdout.readline()))
 

@@ -129,7 +129,7 @@ def test_a_split_of_none_needs_no_files(tmp_path: Path) -> None:
     assert set(splits(read(tmp_path, files, most=MOST | {"dev": 0})).values()) == {"train", "test"}
 
 
-TEXT_OF = {name: text for name, text in (line.split("\t", 1) for line in GENERAL["collection.tsv"].splitlines())}
+TEXT_OF = dict(line.split("\t", 1) for line in GENERAL["collection.tsv"].splitlines())
 IDS = "10\t1\t4\n10\t1\t5\n10\t1\t1\n99\t1\t3\n20\t3\t4\n11\t2\t5\n"
 TEXTS = "".join(
     f"{query}\tx\t{TEXT_OF[negative]}\n"
