@@ -10,17 +10,12 @@ from pydantic import Field
 from burnish import atomic, knobs, tables
 from burnish.errors import InputError, run
 from burnish.knobs import Knobs
-from burnish.queries import judgments
+from burnish.queries import hub_sets, judgments, msmarco_files, terms
+from burnish.queries.general import General
+from burnish.queries.hub_sets import GeneralHub, NanoBeir
 from burnish.queries.judgments import JudgmentFiles, Shares
+from burnish.queries.msmarco_files import GeneralFiles
 from burnish.tables import DOCUMENTS, PASSAGES, QRELS, QUERIES
-
-
-class GeneralKnobs(Knobs):
-    """How many general queries to use, by split."""
-
-    train: Annotated[int, Field(ge=0)]
-    dev: Annotated[int, Field(ge=0)]
-    test: Annotated[int, Field(ge=0)]
 
 
 class CollectKnobs(Knobs):
@@ -28,46 +23,60 @@ class CollectKnobs(Knobs):
 
     judgments: list[JudgmentFiles]
     shares: Shares
-    general: GeneralKnobs
+    general: Annotated[GeneralFiles | GeneralHub, Field(discriminator="kind")]
+    nanobeir: NanoBeir
 
 
 @click.command(help=__doc__)
 @click.option("--params", type=click.Path(path_type=Path), required=True, help="File whose section `collect` holds the knobs.")
 @click.option("--corpus", type=click.Path(path_type=Path), required=True, help="Folder of documents and passages.")
 @click.option("--judged", type=click.Path(path_type=Path), required=True, help="Folder of the judgment files.")
+@click.option("--general", type=click.Path(path_type=Path), required=True, help="Folder of a general set's files.")
 @click.option(
-    "--general", type=click.Path(path_type=Path), required=True, help="Folder of the general set, in MS MARCO's files."
-)
-@click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="Folder for queries, qrels, general passages and counts."
+    "--out", type=click.Path(path_type=Path), required=True, help="Folder for the queries, judgments, general passages, counts."
 )
 def main(params: Path, corpus: Path, judged: Path, general: Path, out: Path) -> None:
     """Judgment files, general set -> queries, qrels, general passages, counts."""
     chosen = knobs.section(params, "collect", CollectKnobs)
     passage_ids = frozenset(tables.read(PASSAGES, corpus / "passages.parquet")["passage_id"])
     document_ids = frozenset(tables.read(DOCUMENTS, corpus / "documents.parquet")["document_id"])
-    general_passages, general_set = judgments.general(general, most=chosen.general.model_dump())
+    general_set, source = general_of(chosen.general, general)
+    general_set = hub_sets.with_nanobeir(general_set, chosen.nanobeir)
     sets = [
         judgments.curated(files, judged, passage_ids=passage_ids, document_ids=document_ids, shares=chosen.shares)
         for files in chosen.judgments
     ]
-    queries = pl.concat([one.queries for one in [*sets, general_set]], how="diagonal")
+    queries = pl.concat([one.queries for one in [*sets, general_set.judged]], how="diagonal")
     queries = queries.with_columns(pl.selectors.starts_with(tables.SLICE).fill_null("none"))
-    qrels = pl.concat([one.qrels for one in [*sets, general_set]])
+    qrels = pl.concat([one.qrels for one in [*sets, general_set.judged]])
     if sets and not queries.filter(pl.col("origin") == "curated", pl.col("split") == "test").height:
         raise InputError("collect.judgments: no test query; give some the split test, or raise collect.shares.test")
     sizes = queries.group_by("origin", "split").len().sort("origin", "split")
     counts = {
         "queries": {f"{origin} {split}": number for origin, split, number in sizes.iter_rows()},
         "grades": {str(grade): number for grade, number in qrels["grade"].value_counts(sort=True).sort("grade").iter_rows()},
-        "general_passages": general_passages.height,
+        "general_passages": general_set.passages.height,
+        **({"general_left_out": general_set.left_out} if general_set.left_out else {}),
     }
     with atomic.folder(out) as made:
         tables.write(queries, QUERIES, made / "queries.parquet")
         tables.write(qrels, QRELS, made / "qrels.parquet")
-        tables.write(general_passages, PASSAGES, made / "general_passages.parquet")
+        tables.write(general_set.passages, PASSAGES, made / "general_passages.parquet")
         atomic.write_json(made / "counts.json", counts)
-    click.echo(f"collect: {counts['queries']}, {qrels.height} judgments, {general_passages.height} general passages")
+        atomic.write_json(made / "general.json", source)
+    left_out = f"; left out: {general_set.left_out}" if general_set.left_out else ""
+    click.echo(
+        f"collect: {counts['queries']}, {qrels.height} judgments, {general_set.passages.height} general passages{left_out}"
+    )
+
+
+def general_of(given: GeneralFiles | GeneralHub, folder: Path) -> tuple[General, dict[str, str]]:
+    """The general set, and what a release says of it."""
+    if isinstance(given, GeneralFiles):
+        names = (str(folder.resolve()), given.collection, given.triples.file)
+        return msmarco_files.read(given, folder), {"licence": terms.in_words(given.licence, *names), "kind": "files"}
+    named = {"dataset": given.rows.dataset, "config": given.rows.config, "revision": given.rows.revision}
+    return hub_sets.read(given), {"licence": terms.in_words(given.licence, given.rows.dataset), "kind": "hub", **named}
 
 
 if __name__ == "__main__":

@@ -2,11 +2,16 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import yaml
 
+from burnish import tables
+from burnish.tables import DOCUMENTS as DOCUMENTS_TABLE
+from burnish.tables import PASSAGES
 from conftest import ROOT
 
 # name | title, the text, and the questions that the language model "writes" for it (their number is synthesize.count).
@@ -245,6 +250,16 @@ def edit(params: Path, knobs: dict[str, Any]) -> None:
         assert knob in section, name
         section[knob] = value
     params.write_text(yaml.safe_dump(found, sort_keys=False), encoding="utf-8")
+
+
+def write_corpus(folder: Path, passages: Mapping[str, str]) -> None:
+    """Write the tables of documents and passages, one passage of each document: ids by document id."""
+    document = dict.fromkeys(DOCUMENTS_TABLE.columns, "x")
+    rows = [document | {"document_id": name} for name in passages]
+    tables.write(pl.DataFrame(rows, schema=DOCUMENTS_TABLE.columns), DOCUMENTS_TABLE, folder / "documents.parquet")
+    passage = dict.fromkeys(PASSAGES.columns, "x") | {"ordinal": 0, "tokens": 1}
+    rows = [passage | {"passage_id": name, "document_id": document_id} for document_id, name in passages.items()]
+    tables.write(pl.DataFrame(rows, schema=PASSAGES.columns), PASSAGES, folder / "passages.parquet")
 
 
 def copy_code(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Judgments: curated queries and grades, and the general set, from the formats that people have them in."""
+"""Judgments: curated queries and grades, from the formats that people have them in."""
 
 import csv
 import hashlib
@@ -15,8 +15,9 @@ from burnish import tables
 from burnish.documents import duplicates
 from burnish.errors import InputError
 from burnish.knobs import Knobs
+from burnish.queries import tsv
 from burnish.records import Language, json_lines
-from burnish.tables import PASSAGES, QRELS, QUERIES, SLICE, SPLITS
+from burnish.tables import QRELS, SLICE, SPLITS
 
 _QUERY_ID = ("query_id", "_id", "qid", "id")
 _QUERY_TEXT = ("text", "query", "question")
@@ -106,44 +107,6 @@ def curated(
     return Judged(queries, tables.checked(qrels, QRELS, str(root / files.qrels)))
 
 
-def general(root: Path, *, most: dict[str, int]) -> tuple[pl.DataFrame, Judged]:
-    """(passages, judged queries) of a general set in MS MARCO's files.
-
-    collection.tsv holds passage id and text; queries.SPLIT.tsv query id and text; qrels.SPLIT.tsv TREC's four columns.
-    Queries beyond `most` are left out by a hash of their id, so that a larger number keeps the smaller number's choice;
-    the passages of left-out queries stay, as distractors.
-
-    Args:
-        root: the folder of the files.
-        most: at most so many queries of each split.
-    """
-    passages = pl.DataFrame(
-        [(f"general:{name}", f"general:{name}", 0, "", "", text, 0) for name, text in _tsv(root / "collection.tsv", 2)],
-        schema=PASSAGES.columns,
-        orient="row",
-    )
-    queries, qrels = [], []
-    for split in SPLITS:
-        graded = [row for row in _grades(root / f"qrels.{split}.tsv") if row[2] > 0]
-        texts = {fields[0]: fields[1] for fields in _tsv(root / f"queries.{split}.tsv", 2)}
-        kept = set(sorted({row[0] for row in graded}, key=_hash)[: most[split]])
-        if missing := kept - texts.keys():
-            raise InputError(f"{root}/queries.{split}.tsv: judged query {min(missing)!r} is not there")
-        queries += [(f"general:{name}", texts[name], "en", "general", split) for name in sorted(kept)]
-        qrels += [
-            (f"general:{query}", f"general:{target}", "passage", grade, 1.0, "general")
-            for query, target, grade in graded
-            if query in kept
-        ]
-    frame = pl.DataFrame(qrels, schema=QRELS.columns, orient="row")
-    unknown = frame.filter(~pl.col("target_id").is_in(passages["passage_id"].to_list()))
-    if unknown.height:
-        raise InputError(f"{root}: judgments name passage {unknown['target_id'][0]!r}, which collection.tsv does not hold")
-    return tables.checked(passages, PASSAGES, str(root)), Judged(
-        pl.DataFrame(queries, schema=QUERIES.columns, orient="row"), frame
-    )
-
-
 def held_out_split(cluster: str, shares: Shares) -> str:
     """The split of a near-duplicate cluster, by a hash of its name: a new query moves no other one.
 
@@ -220,7 +183,7 @@ def _is_trec(path: Path) -> bool:
 
 
 def _trec(path: Path) -> Iterator[dict[str, object]]:
-    for query, _, target, grade in _tsv(path, 4):
+    for query, _, target, grade in tsv.fields(path, 4):
         yield {"query_id": query, "target_id": target, "grade": grade}
 
 
@@ -238,24 +201,6 @@ def _records(path: Path) -> Iterator[dict[str, object]]:
             )
     except (csv.Error, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not readable as a table in UTF-8 with a header line: {error}") from error
-
-
-def _tsv(path: Path, columns: int) -> Iterator[tuple[str, ...]]:
-    """The fields of each line of a file without a header; white space other than tabs counts where tabs are too few."""
-    if not path.is_file():
-        raise InputError(f"{path}: expected a file of {columns} tab-separated columns, found none")
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                text = line.decode().rstrip("\r\n")
-            except UnicodeDecodeError as error:
-                raise InputError(f"{path}, line {number}: not UTF-8: {error}") from error
-            if not text:
-                continue
-            fields = text.split("\t") if text.count("\t") == columns - 1 else text.split(None, columns - 1)
-            if len(fields) != columns:
-                raise InputError(f"{path}, line {number}: expected {columns} columns, found {len(fields)}")
-            yield tuple(fields)
 
 
 def _field(record: dict[str, object], names: tuple[str, ...], where: str) -> str:
