@@ -10,8 +10,9 @@ from pydantic import Field
 from burnish import atomic, knobs, tables
 from burnish.errors import InputError, run
 from burnish.knobs import Knobs
-from burnish.queries import judgments
-from burnish.queries.judgments import JudgmentFiles, Shares
+from burnish.queries.curated import JudgmentSource, curated
+from burnish.queries.general import general as general_set
+from burnish.queries.judgments import Shares
 from burnish.tables import DOCUMENTS, PASSAGES, QRELS, QUERIES
 
 
@@ -26,7 +27,8 @@ class GeneralKnobs(Knobs):
 class CollectKnobs(Knobs):
     """The section `collect` of params.yaml, where each knob is explained."""
 
-    judgments: list[JudgmentFiles]
+    judgments: list[JudgmentSource]
+    labels: str
     shares: Shares
     general: GeneralKnobs
 
@@ -46,21 +48,26 @@ def main(params: Path, corpus: Path, judged: Path, general: Path, out: Path) -> 
     chosen = knobs.section(params, "collect", CollectKnobs)
     passage_ids = frozenset(tables.read(PASSAGES, corpus / "passages.parquet")["passage_id"])
     document_ids = frozenset(tables.read(DOCUMENTS, corpus / "documents.parquet")["document_id"])
-    general_passages, general_set = judgments.general(general, most=chosen.general.model_dump())
-    sets = [
-        judgments.curated(files, judged, passage_ids=passage_ids, document_ids=document_ids, shares=chosen.shares)
-        for files in chosen.judgments
-    ]
-    queries = pl.concat([one.queries for one in [*sets, general_set]], how="diagonal")
+    general_passages, others = general_set(general, most=chosen.general.model_dump())
+    own = curated(
+        chosen.judgments,
+        judged,
+        passage_ids=passage_ids,
+        document_ids=document_ids,
+        shares=chosen.shares,
+        labels=chosen.labels,
+    )
+    queries = pl.concat([own.queries, others.queries], how="diagonal")
     queries = queries.with_columns(pl.selectors.starts_with(tables.SLICE).fill_null("none"))
-    qrels = pl.concat([one.qrels for one in [*sets, general_set]])
-    if sets and not queries.filter(pl.col("origin") == "curated", pl.col("split") == "test").height:
+    qrels = pl.concat([own.qrels, others.qrels])
+    if chosen.judgments and not queries.filter(pl.col("origin") == "curated", pl.col("split") == "test").height:
         raise InputError("collect.judgments: no test query; give some the split test, or raise collect.shares.test")
     sizes = queries.group_by("origin", "split").len().sort("origin", "split")
     counts = {
         "queries": {f"{origin} {split}": number for origin, split, number in sizes.iter_rows()},
         "grades": {str(grade): number for grade, number in qrels["grade"].value_counts(sort=True).sort("grade").iter_rows()},
         "general_passages": general_passages.height,
+        **own.counts,
     }
     with atomic.folder(out) as made:
         tables.write(queries, QUERIES, made / "queries.parquet")

@@ -10,9 +10,10 @@ import pytest
 
 from burnish import tables
 from burnish.errors import InputError
-from burnish.queries import judgments
-from burnish.queries.judgments import Judged, JudgmentFiles, Shares
-from burnish.tables import DOCUMENTS, PASSAGES, QRELS, QUERIES
+from burnish.queries import curated as curating
+from burnish.queries.curated import Curated, JudgmentFiles
+from burnish.queries.judgments import Judged, Shares
+from burnish.tables import DOCUMENTS, PASSAGES, QUERIES
 
 QUERIES_TSV = "query_id\ttext\nq1\thow to brew tea\nq2\twhere do cups go\n"
 GRADES = [("q1", "d1#a", 2), ("q1", "d2", 0), ("q2", "d2", 1)]
@@ -29,11 +30,23 @@ def write(folder: Path, files: dict[str, str | bytes]) -> Path:
     return folder
 
 
-def curated(root: Path, queries: str = "q.tsv", qrels: str = "r.tsv", *, test: float = 0.5, dev: float = 0.2) -> Judged:
+GENERAL = {
+    "collection.tsv": "1\tTea is made\tfrom leaves.\n2\tCups hold tea.\n3\tMoon.\n",
+    "queries.train.tsv": "10\twhat is tea\n11\twhat is a cup\n12\tnever judged\n",
+    "queries.dev.tsv": "",
+    "queries.test.tsv": "20\twhat is the moon\n",
+    "qrels.train.tsv": "10 0 1 1\n11 0 2 1\n12 0 3 0\n",
+    "qrels.dev.tsv": "",
+    "qrels.test.tsv": "20\t0\t3\t1\n",
+}
+MOST = {"train": 9, "dev": 9, "test": 9}
+
+
+def curated(root: Path, queries: str = "q.tsv", qrels: str = "r.tsv", *, test: float = 0.5, dev: float = 0.2) -> Curated:
     """The judged queries below `root`, over a corpus of documents d1 and d2 and passages d1#a and d2#b."""
     files = JudgmentFiles(queries=queries, qrels=qrels, language="en")
     ids = {"passage_ids": frozenset({"d1#a", "d2#b"}), "document_ids": frozenset({"d1", "d2"})}
-    return judgments.curated(files, root, **ids, shares=Shares(test=test, dev=dev))
+    return curating.curated([files], root, **ids, shares=Shares(test=test, dev=dev))
 
 
 def splits(found: Judged) -> dict[str, str]:
@@ -195,64 +208,6 @@ def test_a_grade_that_contradicts_nothing_stands_once(tmp_path: Path) -> None:
     assert curated(tmp_path, qrels="r/*.tsv").qrels.height == 3
 
 
-GENERAL = {
-    "collection.tsv": "1\tTea is made\tfrom leaves.\n2\tCups hold tea.\n3\tMoon.\n",
-    "queries.train.tsv": "10\twhat is tea\n11\twhat is a cup\n12\tnever judged\n",
-    "queries.dev.tsv": "",
-    "queries.test.tsv": "20\twhat is the moon\n",
-    "qrels.train.tsv": "10 0 1 1\n11 0 2 1\n12 0 3 0\n",
-    "qrels.dev.tsv": "",
-    "qrels.test.tsv": "20\t0\t3\t1\n",
-}
-MOST = {"train": 9, "dev": 9, "test": 9}
-
-
-def test_a_general_set_is_read_from_ms_marcos_files(tmp_path: Path) -> None:
-    """Ids get a prefix of their own, so that they cannot meet the domain's; tabs in a text are text."""
-    passages, found = judgments.general(write(tmp_path, GENERAL), most=MOST)
-    assert passages.select("passage_id", "text").row(0) == ("general:1", "Tea is made\tfrom leaves.")
-    assert splits(found) == {"general:10": "train", "general:11": "train", "general:20": "test"}
-    assert set(found.qrels.select("query_id", "target_id").iter_rows()) == {
-        ("general:10", "general:1"),
-        ("general:11", "general:2"),
-        ("general:20", "general:3"),
-    }
-    assert tables.checked(found.queries, QUERIES, "here").height == tables.checked(found.qrels, QRELS, "here").height == 3
-
-
-def test_a_larger_general_set_keeps_the_smaller_ones_choice(tmp_path: Path) -> None:
-    """Queries beyond the number go by a hash of their id; all passages stay, as distractors."""
-    lines = range(30)
-    queries = "".join(f"{n}\tquery {n}\n" for n in lines)
-    write(tmp_path, GENERAL | {"queries.train.tsv": queries, "qrels.train.tsv": "".join(f"{n} 0 1 1\n" for n in lines)})
-    sets = []
-    for most in (5, 12):
-        passages, found = judgments.general(tmp_path, most=MOST | {"train": most})
-        sets.append({name for name, split in splits(found).items() if split == "train"})
-        assert passages.height == 3
-    assert (len(sets[0]), len(sets[1])) == (5, 12)
-    assert sets[0] < sets[1]
-
-
-@pytest.mark.parametrize(
-    ("files", "told"),
-    [
-        ({"collection.tsv": None}, "collection.tsv: expected a file of 2 tab-separated columns, found none"),
-        ({"queries.dev.tsv": None}, "queries.dev.tsv: expected a file of 2 tab-separated columns, found none"),
-        ({"qrels.test.tsv": "20 0 9 1\n"}, "judgments name passage 'general:9', which collection.tsv does not hold"),
-        ({"qrels.test.tsv": "21 0 3 1\n"}, "queries.test.tsv: judged query '21' is not there"),
-        ({"collection.tsv": "1\n"}, "collection.tsv, line 1: expected 2 columns, found 1"),
-        ({"collection.tsv": "1\ta\n1\tb\n2\tc\n3\td\n"}, "1 rows of passages repeat a key"),
-    ],
-)
-def test_a_general_set_that_cannot_be_used_is_told(tmp_path: Path, files: dict[str, str | None], told: str) -> None:
-    """By file, and by line or id."""
-    write(tmp_path, {name: content for name, content in (GENERAL | files).items() if content is not None})
-    with pytest.raises(InputError) as caught:
-        judgments.general(tmp_path, most=MOST)
-    assert told in str(caught.value)
-
-
 def collected(stage: Stage, root: Path, **knobs: object) -> int | None:
     """The exit status of the stage, over a corpus of two documents with a passage each."""
     row = dict.fromkeys(DOCUMENTS.columns, "x")
@@ -263,7 +218,11 @@ def collected(stage: Stage, root: Path, **knobs: object) -> int | None:
     rows = [passage | {"passage_id": name, "document_id": name[:2]} for name in ("d1#a", "d2#b")]
     tables.write(pl.DataFrame(rows, schema=PASSAGES.columns), PASSAGES, root / "corpus/passages.parquet")
     write(root / "general", GENERAL)
-    chosen = {"judgments": [{"queries": "q.tsv", "qrels": "r.tsv", "language": "en"}], "shares": {"test": 0, "dev": 0}}
+    chosen = {
+        "judgments": [{"queries": "q.tsv", "qrels": "r.tsv", "language": "en"}],
+        "labels": "",
+        "shares": {"test": 0, "dev": 0},
+    }
     (root / "params.yaml").write_text(json.dumps({"collect": chosen | {"general": MOST} | knobs}))
     where = {"corpus": root / "corpus", "judged": root / "judged", "general": root / "general", "out": root / "out"}
     return stage("collect", params=root / "params.yaml", **where)
