@@ -136,7 +136,7 @@ def _label_studio(record: Mapping[str, object], question: str, place: str) -> It
     """The answers to a control in a task of a JSON export, or in a row of a JSON-MIN or CSV export."""
     tasks: Any = record.get("annotations")
     if not isinstance(tasks, list):
-        yield Answer(_bare(record.get(question)), str(record.get("annotator")))
+        yield Answer(bare(record.get(question)), str(record.get("annotator")))
         return
     for one in tasks:
         if not isinstance(one, dict):
@@ -156,7 +156,7 @@ def _value(value: object) -> object:
     return value
 
 
-def _bare(value: object) -> object:
+def bare(value: object) -> object:
     """The answer in a cell of JSON-MIN or CSV: bare, or a value or a list of values, in CSV as JSON."""
     if isinstance(value, str) and value[:1] in {"[", "{"}:
         try:
