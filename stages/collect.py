@@ -10,10 +10,11 @@ from pydantic import Field
 from burnish import atomic, knobs, tables
 from burnish.errors import InputError, run
 from burnish.knobs import Knobs
-from burnish.queries import hub_sets, judgments, msmarco_files, terms
+from burnish.queries import hub_sets, msmarco_files, terms
+from burnish.queries.curated import JudgmentSource, curated
 from burnish.queries.general import General
 from burnish.queries.hub_sets import GeneralHub, NanoBeir
-from burnish.queries.judgments import JudgmentFiles, Shares
+from burnish.queries.judgments import Shares
 from burnish.queries.msmarco_files import GeneralFiles
 from burnish.tables import DOCUMENTS, PASSAGES, QRELS, QUERIES
 
@@ -21,7 +22,8 @@ from burnish.tables import DOCUMENTS, PASSAGES, QRELS, QUERIES
 class CollectKnobs(Knobs):
     """The section `collect` of params.yaml, where each knob is explained."""
 
-    judgments: list[JudgmentFiles]
+    judgments: list[JudgmentSource]
+    labels: str
     shares: Shares
     general: Annotated[GeneralFiles | GeneralHub, Field(discriminator="kind")]
     nanobeir: NanoBeir
@@ -42,14 +44,18 @@ def main(params: Path, corpus: Path, judged: Path, general: Path, out: Path) -> 
     document_ids = frozenset(tables.read(DOCUMENTS, corpus / "documents.parquet")["document_id"])
     general_set, source = general_of(chosen.general, general)
     general_set = hub_sets.with_nanobeir(general_set, chosen.nanobeir)
-    sets = [
-        judgments.curated(files, judged, passage_ids=passage_ids, document_ids=document_ids, shares=chosen.shares)
-        for files in chosen.judgments
-    ]
-    queries = pl.concat([one.queries for one in [*sets, general_set.judged]], how="diagonal")
+    own = curated(
+        chosen.judgments,
+        judged,
+        passage_ids=passage_ids,
+        document_ids=document_ids,
+        shares=chosen.shares,
+        labels=chosen.labels,
+    )
+    queries = pl.concat([own.queries, general_set.judged.queries], how="diagonal")
     queries = queries.with_columns(pl.selectors.starts_with(tables.SLICE).fill_null("none"))
-    qrels = pl.concat([one.qrels for one in [*sets, general_set.judged]])
-    if sets and not queries.filter(pl.col("origin") == "curated", pl.col("split") == "test").height:
+    qrels = pl.concat([own.qrels, general_set.judged.qrels])
+    if chosen.judgments and not queries.filter(pl.col("origin") == "curated", pl.col("split") == "test").height:
         raise InputError("collect.judgments: no test query; give some the split test, or raise collect.shares.test")
     sizes = queries.group_by("origin", "split").len().sort("origin", "split")
     counts = {
@@ -57,6 +63,7 @@ def main(params: Path, corpus: Path, judged: Path, general: Path, out: Path) -> 
         "grades": {str(grade): number for grade, number in qrels["grade"].value_counts(sort=True).sort("grade").iter_rows()},
         "general_passages": general_set.passages.height,
         **({"general_left_out": general_set.left_out} if general_set.left_out else {}),
+        **own.counts,
     }
     with atomic.folder(out) as made:
         tables.write(queries, QUERIES, made / "queries.parquet")

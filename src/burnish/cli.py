@@ -18,7 +18,7 @@ def main() -> None:
 
 @click.group()
 def cli() -> None:
-    """Search, evaluate, and ask whether to fine-tune at all."""
+    """Search, evaluate, have experts label, and ask whether to fine-tune at all."""
 
 
 @cli.command()
@@ -90,6 +90,49 @@ def doctor(enough: float) -> None:
         click.echo(f"[{marks[finding.level]}] {finding.text}")
     if any(finding.level == "stop" for finding in found):
         sys.exit(1)
+
+
+@cli.command()
+@click.option("--out", "outs", type=PATH, multiple=True, help="Write the queue here, .csv or .jsonl; may be given twice.")
+@click.option("--size", type=click.IntRange(1), default=200, show_default=True, help="Most pairs in the queue.")
+@click.option("--only", multiple=True, help="Only pairs for this reason, such as unjudged; may be given several times.")
+@click.option("--blind", is_flag=True, help="Leave reasons and priorities out, in an order that tells nothing.")
+@click.option("--take", "filled", type=PATH, help="Take a filled-in queue back.")
+@click.option("--annotator", default="", help="With --take: who filled it in; a code of the name is kept.")
+@click.option("--highest", type=click.IntRange(1, 127), default=3, show_default=True, help="With --take: the largest grade.")
+@click.option(
+    "--labels", "kept", type=PATH, default=Path("data/judged/labels.csv"), show_default=True, help="File that keeps all labels."
+)
+def label(
+    outs: tuple[Path, ...],
+    size: int,
+    only: tuple[str, ...],
+    blind: bool,  # noqa: FBT001
+    filled: Path | None,
+    annotator: str,
+    highest: int,
+    kept: Path,
+) -> None:
+    """Write the queue that is worth an expert's time, or take it back (run `dvc repro` first)."""
+    from burnish.queries import labelling, labels  # noqa: PLC0415
+
+    if bool(outs) == bool(filled):
+        raise click.UsageError("give either --out, to write a queue, or --take, to take one back")
+    if unknown := set(only) - set(labels.REASONS):
+        raise click.UsageError(f"--only {min(unknown)}: expected one of {', '.join(labels.REASONS)}")
+    known = labels.built(Path())
+    if filled:
+        taken = labelling.take(filled, kept, annotator=annotator, allowed=labels.allowed(known, highest))
+        click.echo(f"{taken.new} new, {taken.changed} changed, {taken.same} as before, {taken.blank} left blank -> {kept}")
+        if taken.agreement["pairs"]:
+            click.echo(f"agreement: {json.dumps(taken.agreement)}")
+        return
+    offered = {name: pairs for name, pairs in labels.candidates(Path(), known).items() if name in (only or labels.REASONS)}
+    queue = labels.queue(offered, known, labelled=labelling.labelled(kept), size=size)
+    for out in outs:
+        labelling.write(queue, out, blind=blind)
+    counts = dict(queue["reason"].value_counts().sort("reason").iter_rows())
+    click.echo(f"{queue.height} pairs of { ({name: pairs.height for name, pairs in offered.items()}) }: {counts}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The training set: which queries are trained on, which are held out, and why any was dropped."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +44,7 @@ class MixRule:
     round_trip_min_passages: int
     passages_per_document: int
     general_share: float
-    origins: list[str]
+    weights: Mapping[str, float]  # by origin; 0 leaves it out
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def with_synthetic_test(queries: pl.DataFrame, qrels: pl.DataFrame, passages: pl
     if queries.filter(pl.col("origin").is_in(["curated", "clicks"]), pl.col("split") == "test").height:
         return queries
     group = dict(passages.select("passage_id", "duplicate_group").iter_rows())
-    answers = qrels.filter(pl.col("unit") == "passage").select(
+    answers = qrels.filter(pl.col("unit") == "passage", pl.col("origin").is_in(_MADE)).select(
         "query_id", group=pl.col("target_id").replace_strict(group, default=None)
     )
     cluster = _clusters(answers.drop_nulls())
@@ -111,12 +112,17 @@ def mixed(queries: pl.DataFrame, qrels: pl.DataFrame, general_passages: pl.DataF
 
     Args:
         queries: every query of every origin, with its split.
-        qrels: every judgment.
+        qrels: every judgment; experts' may be of queries of any origin, and count before what made the query says.
         general_passages: the general set's passages.
         corpus: the domain's passages and the base's vectors.
         rule: how to choose.
     """
+    known = qrels.filter(pl.col("query_id").is_in(queries["query_id"].to_list()))
+    strays = qrels.height - known.height
     train = queries.filter(pl.col("split") == "train")
+    left_out = [origin for origin, weight in rule.weights.items() if weight == 0]
+    unheard = pl.col("origin").is_in(left_out) & pl.col("query_id").is_in(train["query_id"].to_list())
+    qrels = _with_experts_word(known.filter(~unheard))
     held = queries.filter(pl.col("split") != "train")
     pairs = _training_pairs(train, qrels, corpus, rule)
     drops: dict[str, dict[str, int]] = {}
@@ -129,7 +135,7 @@ def mixed(queries: pl.DataFrame, qrels: pl.DataFrame, general_passages: pl.DataF
         pairs = pairs.filter(pl.col("query_id").is_in(train["query_id"].to_list()))
 
     offered = dict(sorted(train.group_by("origin").len().iter_rows()))
-    drop("origin_left_out", set(train.filter(~pl.col("origin").is_in(rule.origins))["query_id"]))
+    drop("origin_left_out", set(train.filter(pl.col("origin").is_in(left_out))["query_id"]))
     drop("no_positive", set(train["query_id"]) - set(pairs["query_id"]))
     drop("repeated", _repeated(train, pairs))
     boilerplate = _asked_of_others(held, train, rule.leak_threshold)
@@ -153,6 +159,7 @@ def mixed(queries: pl.DataFrame, qrels: pl.DataFrame, general_passages: pl.DataF
         "held_out": {f"{o} {s}": n for o, s, n in held.group_by("origin", "split").len().sort("origin", "split").iter_rows()},
         "round_trip": bool(rule.round_trip_rank and corpus.passages.height >= rule.round_trip_min_passages),
         "general_passages": general_passages.height,
+        "judgments_of_no_query": strays,
     }
     if boilerplate and not held.filter(pl.col("split") == "test").height:
         raise InputError(
@@ -166,9 +173,21 @@ def mixed(queries: pl.DataFrame, qrels: pl.DataFrame, general_passages: pl.DataF
     )
 
 
+def _with_experts_word(qrels: pl.DataFrame) -> pl.DataFrame:
+    """One judgment for each query and target: the curated one where there is any, the first of the others where not."""
+    first = qrels.sort(pl.col("origin") != "curated", maintain_order=True)
+    return first.unique(["query_id", "target_id", "unit"], keep="first", maintain_order=True)
+
+
 def _training_pairs(train: pl.DataFrame, qrels: pl.DataFrame, corpus: Corpus, rule: MixRule) -> pl.DataFrame:
-    """Positive pairs of passages; of a judged document only the passages that the base ranks best, never all of it."""
-    positive = qrels.filter(pl.col("grade") > 0, pl.col("query_id").is_in(train["query_id"].to_list()))
+    """Positive pairs of passages, weighted by their judgment's origin.
+
+    Of a judged document only the passages that the base ranks best, never all of it.
+    """
+    positive = qrels.filter(
+        pl.col("grade") > 0,
+        pl.col("query_id").is_in(train["query_id"].to_list()),
+    ).with_columns(pl.col("weight") * pl.col("origin").replace_strict(dict(rule.weights), return_dtype=pl.Float32))
     direct = positive.filter(pl.col("unit") == "passage")
     rows = corpus.rows_of_documents()
     ids = corpus.passages["passage_id"].to_list()
