@@ -10,7 +10,7 @@ from pydantic import Field
 from burnish import atomic, knobs, tables
 from burnish.errors import InputError, run
 from burnish.knobs import Knobs
-from burnish.queries import judgments
+from burnish.queries import judgments, training
 from burnish.queries.judgments import JudgmentFiles, Shares
 from burnish.tables import DOCUMENTS, PASSAGES, QRELS, QUERIES
 
@@ -39,7 +39,10 @@ class CollectKnobs(Knobs):
     "--general", type=click.Path(path_type=Path), required=True, help="Folder of the general set, in MS MARCO's files."
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="Folder for queries, qrels, general passages and counts."
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder for queries, qrels, training, general passages and counts.",
 )
 def main(params: Path, corpus: Path, judged: Path, general: Path, out: Path) -> None:
     """Judgment files, general set -> queries, qrels, general passages, counts."""
@@ -62,9 +65,12 @@ def main(params: Path, corpus: Path, judged: Path, general: Path, out: Path) -> 
         "grades": {str(grade): number for grade, number in qrels["grade"].value_counts(sort=True).sort("grade").iter_rows()},
         "general_passages": general_passages.height,
     }
+    shown = training.shown(queries, qrels)
     with atomic.folder(out) as made:
         tables.write(queries, QUERIES, made / "queries.parquet")
         tables.write(qrels, QRELS, made / "qrels.parquet")
+        tables.write(shown.queries, QUERIES, made / "training" / "queries.parquet")
+        tables.write(shown.qrels, QRELS, made / "training" / "qrels.parquet")
         tables.write(general_passages, PASSAGES, made / "general_passages.parquet")
         atomic.write_json(made / "counts.json", counts)
     click.echo(f"collect: {counts['queries']}, {qrels.height} judgments, {general_passages.height} general passages")

@@ -32,6 +32,8 @@ class MixKnobs(Knobs):
     round_trip_min_passages: Annotated[int, Field(ge=0)]
     passages_per_document: Annotated[int, Field(ge=1)]
     general_share: Annotated[float, Field(ge=0, le=10)]
+    several_answers: Literal["keep", "all", "drop"]
+    several_answers_margin: Annotated[float, Field(ge=0.5, le=1.5)]
     origins: Annotated[list[Literal["curated", "clicks", "synthetic", "extractive", "general"]], Field(min_length=1)]
 
 
