@@ -10,7 +10,7 @@ from pydantic import Field
 from burnish import atomic, knobs, tables
 from burnish.errors import InputError, run
 from burnish.knobs import Knobs
-from burnish.queries import hub_sets, msmarco_files, terms
+from burnish.queries import hub_sets, msmarco_files, terms, training
 from burnish.queries.curated import JudgmentSource, curated
 from burnish.queries.general import General
 from burnish.queries.hub_sets import GeneralHub, NanoBeir
@@ -35,7 +35,10 @@ class CollectKnobs(Knobs):
 @click.option("--judged", type=click.Path(path_type=Path), required=True, help="Folder of the judgment files.")
 @click.option("--general", type=click.Path(path_type=Path), required=True, help="Folder of a general set's files.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="Folder for the queries, judgments, general passages, counts."
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder for queries, qrels, training, general passages and counts.",
 )
 def main(params: Path, corpus: Path, judged: Path, general: Path, out: Path) -> None:
     """Judgment files, general set -> queries, qrels, general passages, counts."""
@@ -65,9 +68,12 @@ def main(params: Path, corpus: Path, judged: Path, general: Path, out: Path) -> 
         **({"general_left_out": general_set.left_out} if general_set.left_out else {}),
         **own.counts,
     }
+    shown = training.shown(queries, qrels)
     with atomic.folder(out) as made:
         tables.write(queries, QUERIES, made / "queries.parquet")
         tables.write(qrels, QRELS, made / "qrels.parquet")
+        tables.write(shown.queries, QUERIES, made / "training" / "queries.parquet")
+        tables.write(shown.qrels, QRELS, made / "training" / "qrels.parquet")
         tables.write(general_set.passages, PASSAGES, made / "general_passages.parquet")
         atomic.write_json(made / "counts.json", counts)
         atomic.write_json(made / "general.json", source)

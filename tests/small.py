@@ -203,6 +203,7 @@ KNOBS: dict[str, Any] = {
     "synthesize.prompt": "general.txt",
     "synthesize.count": 2,
     "synthesize.accept_coverage": 1.0,
+    "synthesize.max_dollars": None,
     "mine.last_rank": 20,
     "mine.pool": 5,
     "train.epochs": 1,

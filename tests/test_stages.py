@@ -24,7 +24,9 @@ import small
 from burnish import tables
 from burnish.cli import cli
 from burnish.synthesis import excerpts, replies
-from burnish.synthesis.prompt import Prompt, question
+from burnish.synthesis.prompt import Prompt
+from burnish.synthesis.questions import question
+from burnish.synthesis.subjects import Subject
 
 TABLES = {
     "data/corpus/documents.parquet": tables.DOCUMENTS,
@@ -32,6 +34,8 @@ TABLES = {
     "data/collected/queries.parquet": tables.QUERIES,
     "data/collected/qrels.parquet": tables.QRELS,
     "data/collected/general_passages.parquet": tables.PASSAGES,
+    "data/collected/training/queries.parquet": tables.QUERIES,
+    "data/collected/training/qrels.parquet": tables.QRELS,
     "data/synthetic/queries.parquet": tables.QUERIES,
     "data/synthetic/qrels.parquet": tables.QRELS,
     "data/mixed/training/queries.parquet": tables.QUERIES,
@@ -115,7 +119,7 @@ def record_replies(folder: Path) -> None:
     parameters = {"count": 2, "max_output_tokens": 400, "temperature": 1.0}
     with (folder / "data/replies/small.jsonl").open("wb") as file:
         for one in excerpts.excerpts(passages, characters=420, per_document=1):
-            asked = question(prompt, one, model="small", language="en", parameters=parameters)
+            asked = question(prompt, Subject((one,), "en", {}), model="small", parameters=parameters, examples="")
             file.write(replies.line(replies.Reply(asked.request, "ok", small.reply(asked.message))))
 
 
@@ -139,8 +143,8 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
 
 @pytest.mark.parametrize("path", TABLES)
 def test_each_table_keeps_its_contract(pipeline: Pipeline, path: str) -> None:
-    """Each table that a stage writes has the columns, types and key of its contract, and at least one row."""
-    assert pipeline.table(path).height
+    """Each table that a stage writes has the columns, types and key of its contract, and at least one row; no query here is for training."""
+    assert pipeline.table(path).height or path.startswith("data/collected/training/")
 
 
 def test_every_table_is_known_here(pipeline: Pipeline) -> None:

@@ -1,10 +1,13 @@
 """The `burnish` command, for deployment hosts and reviewers: thin, as a stage is."""
 
 import json
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 
 import click
+import yaml
 
 from burnish import errors
 
@@ -133,6 +136,18 @@ def label(
         labelling.write(queue, out, blind=blind)
     counts = dict(queue["reason"].value_counts().sort("reason").iter_rows())
     click.echo(f"{queue.height} pairs of { ({name: pairs.height for name, pairs in offered.items()}) }: {counts}")
+
+
+@cli.command()
+def plan() -> None:
+    """Say what `synthesize` would ask a language model for, what it costs and how long it takes; nobody is asked."""
+    pipeline = Path("dvc.yaml")
+    if not pipeline.is_file():
+        raise errors.InputError(
+            "dvc.yaml: expected the pipeline here, found none; run `burnish plan` in the repository's folder"
+        )
+    command = yaml.safe_load(pipeline.read_text(encoding="utf-8"))["stages"]["synthesize"]["cmd"]
+    sys.exit(subprocess.run([sys.executable, *shlex.split(command)[1:], "--plan"], check=False).returncode)
 
 
 if __name__ == "__main__":
