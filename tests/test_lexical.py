@@ -11,7 +11,7 @@ from burnish.search.lexical import bm25
 def test_scores_are_lucenes_formula() -> None:
     """Three passages, one query word: idf times tf saturated with k1 1.5 and b 0.75, computed here by hand."""
     passages = ["zebra zebra stone", "zebra river bridge water", "river stone"]
-    indices, scores = bm25(["zebra"], passages, 3, "xx")
+    indices, scores = bm25(["zebra"], passages, 3, ["xx"] * 3)
     idf = math.log(1 + (3 - 2 + 0.5) / (2 + 0.5))
     lengths, counts, mean = [3, 4, 2], [2, 1, 0], 3.0
     expected = [
@@ -25,31 +25,31 @@ def test_scores_are_lucenes_formula() -> None:
 def test_the_language_chooses_the_stemmer(language: str, first: int) -> None:
     """English "running" finds "runs"; German "Häuser" finds "Haus" only with the German stemmer."""
     queries = {"en": "running", "de": "Häusern"}
-    assert bm25([queries[language]], ["ein Häuser", "he runs"], 1, language)[0].tolist() == [[first]]
+    assert bm25([queries[language]], ["ein Häuser", "he runs"], 1, [language] * 2)[0].tolist() == [[first]]
 
 
 def test_stop_words_find_nothing() -> None:
     """In English "the" is no word to search for: all passages score 0."""
-    assert bm25(["the"], ["the sun", "the moon"], 2, "en")[1].tolist() == [[0.0, 0.0]]
+    assert bm25(["the"], ["the sun", "the moon"], 2, ["en"] * 2)[1].tolist() == [[0.0, 0.0]]
 
 
 @pytest.mark.parametrize("query", ["unheard of words xyzzy", "???", ""])
 def test_a_query_of_unknown_words_scores_nothing_anywhere(query: str) -> None:
     """It comes back in the order of the passages, and is no error."""
-    indices, scores = bm25([query], ["sun light", "moon light"], 2, "en")
+    indices, scores = bm25([query], ["sun light", "moon light"], 2, ["en"] * 2)
     assert (indices.tolist(), scores.tolist()) == ([[0, 1]], [[0.0, 0.0]])
 
 
 def test_equal_scores_come_in_the_order_of_the_passages() -> None:
     """Whatever sorting does with ties."""
-    assert bm25(["sun"], ["sun"] * 50, 5, "en")[0].tolist() == [[0, 1, 2, 3, 4]]
+    assert bm25(["sun"], ["sun"] * 50, 5, ["en"] * 50)[0].tolist() == [[0, 1, 2, 3, 4]]
 
 
 def test_the_order_of_passages_changes_no_score() -> None:
     """A shuffled corpus ranks the same texts with the same scores."""
     passages = [f"word{at} word{at % 3} stone{at % 5} river" for at in range(20)]
     order = np.random.default_rng(0).permutation(20)
-    plain, scores = bm25(["word1 stone2 word7"], passages, 20, "en")
-    found, same_scores = bm25(["word1 stone2 word7"], [passages[at] for at in order], 20, "en")
+    plain, scores = bm25(["word1 stone2 word7"], passages, 20, ["en"] * 20)
+    found, same_scores = bm25(["word1 stone2 word7"], [passages[at] for at in order], 20, ["en"] * 20)
     assert same_scores == pytest.approx(scores)
     assert order[found[0, 0]] == plain[0, 0]

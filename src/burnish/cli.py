@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from burnish import errors
+from burnish.report.formatting import clean
 
 PATH = click.Path(path_type=Path)
 
@@ -35,8 +36,7 @@ def search(text: str, folder: Path, model: Path, k: int, as_json: bool) -> None:
         if as_json:
             click.echo(json.dumps(vars(hit), ensure_ascii=False))
         else:
-            snippet = " ".join(hit.text.split())[:160]
-            click.echo(f"{hit.rank:3}  {hit.score:.3f}  {hit.document_id}\n     {snippet}")
+            click.echo(f"{hit.rank:3}  {hit.score:.3f}  {hit.document_id}\n     {clean(hit.text, 160)}")
 
 
 @cli.command()

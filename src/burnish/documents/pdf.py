@@ -11,6 +11,7 @@ from pathlib import Path
 import pypdfium2
 import pypdfium2.raw
 
+from burnish import writing
 from burnish.documents.blocks import MAX_TEXT_BYTES, Block, ParseError
 from burnish.documents.headings import bare_title
 from burnish.documents.lines import Line, is_marker
@@ -18,7 +19,9 @@ from burnish.documents.paragraphs import flowing
 
 MAX_PAGES = 20_000
 _PAGE_NUMBER = re.compile(
-    r"[-–—\s|]*(?:(?:[Pp]age|PAGE|p\.)\s*)?(?:[A-Z]-)?(?:\d{1,5}|[ivxl]{1,6})(?:\s*(?:of|OF|/)\s*\d{1,5})?[-–—\s|]*"
+    r"[-–—\s|]*(?:(?:[Pp]age|PAGE|p\.|Seite|Página|Pagina|Strona|Страница|Стр\.|стр\.|Сторінка|صفحة|第)\s*)?(?:[A-Z]-)?"
+    r"(?:\d{1,5}|[ivxl]{1,6})"
+    r"(?:\s*(?:of|OF|/|von|de|di|sur|van|z|из|з|من)\s*\d{1,5}|\s*[页頁](?:[\s,，/]*共?\s*\d{1,5}\s*[页頁])?|\s*쪽)?[-–—\s|]*"
 )
 _BARE_NUMBER = re.compile(r"[-–—\s]*(\d{1,4})[-–—\s]*")
 _EDGE = 6  # lines at the top and at the bottom of a page among which headers and footers are looked for
@@ -151,5 +154,5 @@ def _edge_lines(page: Sequence[Line]) -> list[Line]:
 
 
 def _recurring_key(line: Line) -> tuple[str, int, int]:
-    height = round(line.top / 2) if len(line.text.split()) < 6 else 0
+    height = round(line.top / 2) if writing.word_count(line.text) < 6 else 0
     return re.sub(r"\d+", "#", line.text), round(line.size), height

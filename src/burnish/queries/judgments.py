@@ -15,6 +15,7 @@ from burnish import tables
 from burnish.documents import duplicates
 from burnish.errors import InputError
 from burnish.knobs import Knobs
+from burnish.languages import language_code
 from burnish.records import Language, json_lines
 from burnish.tables import PASSAGES, QRELS, QUERIES, SLICE, SPLITS
 
@@ -186,7 +187,7 @@ def _queries(path: Path, language: str) -> pl.DataFrame:
         row = {
             "query_id": _field(record, _QUERY_ID, where),
             "text": _field(record, _QUERY_TEXT, where),
-            "language": str(record.get("language") or language),
+            "language": _language(record, language, where),
             "origin": "curated",
             "split": split,
         }
@@ -194,6 +195,13 @@ def _queries(path: Path, language: str) -> pl.DataFrame:
     if not rows:
         raise InputError(f"{path}: expected queries, found none; add some, or empty `collect.judgments`")
     return pl.DataFrame(rows, infer_schema_length=None).with_columns(pl.selectors.starts_with(SLICE).fill_null("none"))
+
+
+def _language(record: dict[str, object], default: str, where: str) -> str:
+    try:
+        return language_code(str(record.get("language") or default))
+    except ValueError as error:
+        raise InputError(f"{where}: language: {error}") from error
 
 
 def _grades(path: Path) -> Iterator[tuple[str, str, int]]:

@@ -12,15 +12,15 @@ from typing import Any
 
 import polars as pl
 
-from burnish import tables
-from burnish.documents import chunking
+from burnish import tables, writing
+from burnish.documents.sentences import sentences
 from burnish.errors import InputError, UnfinishedError
 from burnish.synthesis.asking import Prompt, Question, Service, ask, question
 from burnish.synthesis.excerpts import Excerpt, excerpts
 from burnish.synthesis.replies import STATUSES, Reply, ReplyStore, Status
 from burnish.tables import QRELS, QUERIES
 
-_SHORTEST, _LONGEST = 3, 300  # characters of a query
+_SHORTEST, _LONGEST = 3, 300  # letters of a query; a Chinese sign counts as two
 _LONGEST_REPLY = 100_000  # characters; a longer one is not what was asked for
 _FENCED = re.compile(r"^\s*```\w*\s*\n(.*?)\n?\s*```\s*$", re.DOTALL)
 _NO_TEXT = frozenset({"Cc", "Cs", "Cn", "Co", "Zl", "Zp"})  # joiners, which many scripts need, are text
@@ -126,7 +126,7 @@ def synthetic(passages: pl.DataFrame, documents: pl.DataFrame, settings: Setting
 def parsed(text: str, *, most: int) -> Parsed:
     """The queries in a model's reply: a JSON object with a list `queries`, or that list, perhaps fenced as code.
 
-    The reply is data: nothing in it is followed, and what is no string of 3 to 300 characters is left out and counted.
+    The reply is data: nothing in it is followed, and what is no string of 3 to 300 letters is left out and counted.
 
     >>> parsed('{"queries": ["pin a  version", 7, "pin a version"]}', most=4)
     Parsed(status='ok', queries=['pin a version'], unusable=2, surplus=0)
@@ -155,8 +155,8 @@ def extracted_queries(title: str, heading: str, text: str, *, count: int, seed: 
     >>> extracted_queries("Frames", "Joins", text, count=3, seed="a")
     ['Joins Frames', 'Joins two frames by a key.', 'Rows without a match are left out.']
     """
-    prose = [one for one in map(_usable, chunking.sentences(" ".join(text.split()))) if one and _is_prose(one)]
-    others = [one for one in prose[1:] if len(one) >= 20]
+    prose = [one for one in map(_usable, sentences(" ".join(text.split()))) if one and _is_prose(one)]
+    others = [one for one in prose[1:] if writing.width(one) >= 20]
     pick = int(hashlib.sha256(seed.encode()).hexdigest(), 16)
     candidates = [_usable(f"{heading.rsplit(' > ', 1)[-1]} {title}"), *prose[:1]]
     candidates += [others[pick % len(others)]] if others else []
@@ -353,12 +353,12 @@ def _usable(value: object) -> str | None:
     if not isinstance(value, str):
         return None
     text = " ".join("".join(" " if unicodedata.category(one) in _NO_TEXT else one for one in value).split())
-    return text if _SHORTEST <= len(text) <= _LONGEST else None
+    return text if _SHORTEST <= writing.width(text) <= _LONGEST else None
 
 
 def _is_prose(sentence: str) -> bool:
-    return sum(one.isalpha() or one == " " for one in sentence) >= _PROSE * len(sentence)
+    return sum(unicodedata.category(one)[0] in "LM" or one == " " for one in sentence) >= _PROSE * len(sentence)
 
 
 def _words(text: str) -> set[str]:
-    return set(re.findall(r"\w+", text.casefold()))
+    return set(writing.terms(writing.folded(text)))
