@@ -21,6 +21,7 @@ _WRAP = regex.compile(rf"(?<=[{UNSPACED}{WIDE_PUNCTUATION}])[^\S\n]*\n\s*(?=[{UN
 _COUNTED = regex.compile(rf"[{_SYLLABLES}]{{1,2}}|[{_LETTERS}]{{1,5}}|[[\w\p{{M}}]--[{UNSPACED}]]+", regex.V1)
 _TERM = regex.compile(rf"[{_GRAMS}]\p{{M}}*+(?:[{_GRAMS}]\p{{M}}*+)*+|[[\w\p{{M}}]--[{_GRAMS}]]+", regex.V1)
 _IN_PAIRS = regex.compile(f"[{_GRAMS}]")
+_LEFTWARDS = regex.compile(r"[\p{Arabic}\p{Hebrew}\p{Syriac}\p{Thaana}\p{Nko}&&\p{L}]", regex.V1)
 _CLUSTER = regex.compile(r"\X")
 _NOT_WORD = regex.compile(r"[^\p{L}\p{M}\p{N}]+")
 _LOOSE = regex.compile(f"(?<=[{UNSPACED}]) | (?=[{UNSPACED}])")
@@ -132,6 +133,15 @@ def width(text: str) -> int:
     (3, 4)
     """
     return len(text) if text.isascii() else len(text) + len(_DENSE.findall(text))
+
+
+def right_to_left(text: str) -> bool:
+    """Whether most letters of `text` are of a script that is written from right to left.
+
+    >>> right_to_left("العقد No"), right_to_left("the word عقد")
+    (True, False)
+    """
+    return not text.isascii() and 2 * len(_LEFTWARDS.findall(text)) > sum(map(str.isalpha, text))
 
 
 def unspaced(text: str) -> bool:

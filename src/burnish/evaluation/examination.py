@@ -1,6 +1,7 @@
 """What `burnish doctor` looks at in a built corpus."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -48,12 +49,18 @@ def _tokens(root: Path) -> list[Finding]:
     """What the base's tokenizer makes of a sample of the passages."""
     passages = tables.read(PASSAGES, root / "data/corpus/passages.parquet")
     texts = passages.gather_every(max(1, passages.height // _SAMPLE))["text"].to_list()
-    tokenizer = Tokenizer.from_file(str(root / "models/base/tokenizer.json"))
+    return doctor.tokens(*tokens_of(texts, root / "models/base/tokenizer.json"))
+
+
+def tokens_of(texts: Sequence[str], tokenizer_file: Path) -> tuple[float, float]:
+    """(tokens a word, share of them that stand for what the vocabulary lacks) of what a tokenizer makes of `texts`."""
+    tokenizer = Tokenizer.from_file(str(tokenizer_file))
     tokenizer.no_truncation()
+    tokenizer.no_padding()
     tokens = [token for text in texts for token in tokenizer.encode(text, add_special_tokens=False).tokens]
     words = sum(map(word_count, texts))
     unknown = sum(token in {"[UNK]", "<unk>"} for token in tokens)
-    return doctor.tokens(len(tokens) / max(1, words), unknown / max(1, len(tokens)))
+    return len(tokens) / max(1, words), unknown / max(1, len(tokens))
 
 
 def _recall(root: Path, test: pl.DataFrame, enough: float) -> list[Finding]:

@@ -357,7 +357,8 @@ def _usable(value: object) -> str | None:
 
 
 def _is_prose(sentence: str) -> bool:
-    return sum(unicodedata.category(one)[0] in "LM" or one == " " for one in sentence) >= _PROSE * len(sentence)
+    letters = "".join(one for one in sentence if unicodedata.category(one)[0] in "LM" or one == " ")
+    return writing.width(letters) >= _PROSE * writing.width(sentence)
 
 
 def _words(text: str) -> set[str]:
