@@ -10,6 +10,7 @@ import click
 import yaml
 
 from burnish import errors
+from burnish.report.formatting import clean
 
 PATH = click.Path(path_type=Path)
 
@@ -38,8 +39,7 @@ def search(text: str, folder: Path, model: Path, k: int, as_json: bool) -> None:
         if as_json:
             click.echo(json.dumps(vars(hit), ensure_ascii=False))
         else:
-            snippet = " ".join(hit.text.split())[:160]
-            click.echo(f"{hit.rank:3}  {hit.score:.3f}  {hit.document_id}\n     {snippet}")
+            click.echo(f"{hit.rank:3}  {hit.score:.3f}  {hit.document_id}\n     {clean(hit.text, 160)}")
 
 
 @cli.command()

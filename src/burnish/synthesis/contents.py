@@ -6,9 +6,10 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
+from burnish import writing
 from burnish.synthesis.replies import Status
 
-_SHORTEST, _LONGEST = 3, 300  # characters of a query
+_SHORTEST, _LONGEST = 3, 300  # letters of a query; a Chinese sign counts as two
 _LONGEST_REPLY = 100_000  # characters; a longer one is not what was asked for
 _FENCED = re.compile(r"^\s*```\w*\s*\n(.*?)\n?\s*```\s*$", re.DOTALL)
 _NO_TEXT = frozenset({"Cc", "Cs", "Cn", "Co", "Zl", "Zp"})  # joiners, which many scripts need, are text
@@ -82,7 +83,7 @@ def usable(value: object) -> str | None:
     if not isinstance(value, str):
         return None
     text = " ".join(seen(value).split())
-    return text if _SHORTEST <= len(text) <= _LONGEST else None
+    return text if _SHORTEST <= writing.width(text) <= _LONGEST else None
 
 
 def seen(text: str) -> str:

@@ -1,8 +1,10 @@
 """Queries from a passage's own words, for those who have no language model."""
 
 import hashlib
+import unicodedata
 
-from burnish.documents import chunking
+from burnish import writing
+from burnish.documents.sentences import sentences
 from burnish.synthesis.contents import usable
 
 _PROSE = 0.75  # a sentence with a smaller share of letters and spaces is code or a table
@@ -19,8 +21,8 @@ def extracted_queries(title: str, heading: str, text: str, *, count: int, seed: 
     >>> extracted_queries("Frames", "Joins", text, count=3, seed="a")
     ['Joins Frames', 'Joins two frames by a key.', 'Rows without a match are left out.']
     """
-    prose = [one for one in map(usable, chunking.sentences(" ".join(text.split()))) if one and _is_prose(one)]
-    others = [one for one in prose[1:] if len(one) >= 20]
+    prose = [one for one in map(usable, sentences(" ".join(text.split()))) if one and _is_prose(one)]
+    others = [one for one in prose[1:] if writing.width(one) >= 20]
     pick = int(hashlib.sha256(seed.encode()).hexdigest(), 16)
     candidates = [usable(f"{heading.rsplit(' > ', 1)[-1]} {title}"), *prose[:1]]
     candidates += [others[pick % len(others)]] if others else []
@@ -28,4 +30,5 @@ def extracted_queries(title: str, heading: str, text: str, *, count: int, seed: 
 
 
 def _is_prose(sentence: str) -> bool:
-    return sum(one.isalpha() or one == " " for one in sentence) >= _PROSE * len(sentence)
+    letters = "".join(one for one in sentence if unicodedata.category(one)[0] in "LM" or one == " ")
+    return writing.width(letters) >= _PROSE * writing.width(sentence)

@@ -1,14 +1,13 @@
 """From queries to tables: one query for each text, with all passages that it was made for, and what it copied of them."""
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
 
-from burnish import tables
+from burnish import tables, writing
 from burnish.synthesis.subjects import Subject
 from burnish.tables import QRELS, QUERIES, SLICE
 
@@ -73,4 +72,4 @@ def _query_id(subject: Subject, text: str) -> str:
 
 
 def _words(text: str) -> set[str]:
-    return set(re.findall(r"\w+", text.casefold()))
+    return set(writing.terms(writing.folded(text)))

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from burnish.synthesis.contents import QUERIES_SCHEMA, SCORES_SCHEMA, Parsed, parsed
-from burnish.synthesis.languages import off_language
 from burnish.synthesis.prompt import Prompt, Question, harmless
 from burnish.synthesis.replies import Reply, ReplyStore
+from burnish.synthesis.reply_language import off_language
 from burnish.synthesis.subjects import Subject
 
 FOUND = ("replayed", "replayed_by_document", "from_store", "without_reply")  # how a reply was found

@@ -17,6 +17,7 @@ from burnish.queries.judgments import Judged, Shares, held_out_split
 from burnish.search.nearest import exact
 from burnish.tables import QRELS
 from burnish.training import answers
+from burnish.writing import normalised
 
 _MADE = ["synthetic", "extractive"]
 
@@ -215,7 +216,7 @@ def _training_pairs(train: pl.DataFrame, qrels: pl.DataFrame, corpus: Corpus, ru
 def _repeated(train: pl.DataFrame, pairs: pl.DataFrame) -> set[str]:
     """Queries whose normalised text and positives another query of a smaller id has too."""
     targets = pairs.sort("target_id").group_by("query_id").agg(pl.col("target_id").str.join("\0").alias("targets"))
-    texts = train.select("query_id", pl.col("text").map_elements(duplicates.normalised, return_dtype=pl.String))
+    texts = train.select("query_id", pl.col("text").map_elements(normalised, return_dtype=pl.String))
     both = texts.join(targets, on="query_id").sort("query_id")
     return set(both.filter(~pl.struct("text", "targets").is_first_distinct())["query_id"])
 
