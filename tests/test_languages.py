@@ -17,10 +17,12 @@ from burnish import tables, writing
 from burnish.documents import duplicates
 from burnish.errors import InputError
 from burnish.evaluation import doctor, slices
-from burnish.queries.judgments import JudgmentFiles, Shares, curated
+from burnish.queries.curated import JudgmentFiles, curated
+from burnish.queries.judgments import Shares
 from burnish.report.changes import changes
 from burnish.search import retrieval
-from burnish.synthesis.generate import extracted_queries, lexical_copy_rate
+from burnish.synthesis.extractive import extracted_queries
+from burnish.synthesis.pairs import lexical_copy_rate
 from burnish.tables import DOCUMENTS, PASSAGES, QRELS, QUERIES, RUNS
 from burnish.training import audit
 from conftest import ROOT
@@ -172,7 +174,7 @@ def test_near_duplicate_queries_get_one_split(tmp_path: Path, language: str) -> 
     sides = set()
     for share in (0.0, 0.25, 0.5, 0.75, 0.99):
         ids: dict[str, Any] = {"passage_ids": frozenset(), "document_ids": frozenset({"d"})}
-        split = curated(files, tmp_path, **ids, shares=Shares(test=share, dev=0.0)).queries["split"].to_list()
+        split = curated([files], tmp_path, **ids, shares=Shares(test=share, dev=0.0)).queries["split"].to_list()
         assert len(set(split)) == 1
         sides.add(split[0])
     assert sides == {"train", "test"}
@@ -330,4 +332,4 @@ def test_a_language_that_is_no_code_is_told(tmp_path: Path, code: str, said: str
     (tmp_path / "q.csv").write_text("query_id,target_id,grade\na,d,1\n", encoding="utf-8")
     files = JudgmentFiles(queries="q.jsonl", qrels="q.csv", language="en")
     with pytest.raises(InputError, match=rf"q\.jsonl, record 1: language: expected an ISO 639 code.*{said}"):
-        curated(files, tmp_path, passage_ids=frozenset(), document_ids=frozenset({"d"}), shares=Shares(test=0.0, dev=0.0))
+        curated([files], tmp_path, passage_ids=frozenset(), document_ids=frozenset({"d"}), shares=Shares(test=0.0, dev=0.0))
