@@ -70,6 +70,12 @@ def test_a_line_that_is_being_written_is_no_loss(tmp_path: Path) -> None:
     writer.close()
 
 
+def test_a_last_line_without_its_end_is_sound(tmp_path: Path) -> None:
+    """A whole reply counts, even where an editor or a power cut took the line break."""
+    (tmp_path / "recorded.jsonl").write_bytes(lines(1, 2)[:-1])
+    assert (numbers(tmp_path), ReplyStore(tmp_path).damaged) == (["1", "2"], {})
+
+
 def cut_at_a_line(content: bytes) -> bytes:
     """The last line is gone, and the others are whole."""
     return content[: content.rindex(b"\n", 0, -1) + 1]

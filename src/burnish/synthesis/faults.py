@@ -93,7 +93,8 @@ def fault(status: int, body: object) -> Fault:
     Fault(kind='question', words='HTTP 400, context_length_exceeded', status=400, knob='', retry_after=None)
     """
     told = _told(body)
-    code, param, message = (str(told.get(name) or "") for name in ("code", "param", "message"))
+    code, param = str(told.get("code") or ""), str(told.get("param") or "")
+    message = str(told.get("message") or told.get("detail") or "")  # detail: servers made with FastAPI
     words = f"HTTP {status}, {code}" if _WORD.fullmatch(code) and code != str(status) else f"HTTP {status}"
     if status == 402 or code in _NO_CREDIT:
         return Fault("final", words, status)

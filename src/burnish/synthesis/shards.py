@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import BinaryIO, TypeVar
 
 from burnish import atomic
 
@@ -21,16 +21,6 @@ T = TypeVar("T")  # what a line says
 
 _OPEN = "open-"
 _NAMED = re.compile(r"[0-9a-f]{64}")
-
-
-@dataclass(frozen=True)
-class Shard(Generic[T]):
-    """What was read of a shard: its sound lines, how many are lost for certain, and whether a process still writes it."""
-
-    path: Path
-    lines: list[tuple[bytes, T]]
-    lost: int
-    live: bool
 
 
 @dataclass(frozen=True)
@@ -74,8 +64,8 @@ class Writer:
         self._file.close()
 
 
-def shards(folder: Path, read: Callable[[bytes], T | None]) -> Iterator[Shard[T]]:
-    """Each shard of `folder`, by name.
+def taken(folder: Path, read: Callable[[bytes], T | None], take: Callable[[bytes, T], None]) -> dict[str, int]:
+    """Hand each sound line of each shard to `take`; the number of lines that are lost for certain, by shard name.
 
     A closed shard whose content is not what its name says has lost something, even where each of its lines is sound. The
     last line of a shard that a process still writes may be unfinished, which is no loss.
@@ -83,15 +73,10 @@ def shards(folder: Path, read: Callable[[bytes], T | None]) -> Iterator[Shard[T]
     Args:
         folder: of a store; need not be there.
         read: what a line says; nothing, where it is not what was once written.
+        take: gets a line and what it says. A shard that is closed meanwhile may be read twice.
     """
-    for path, content, live in _contents(folder):
-        whole = [line for line in content.split(b"\n") if line.strip()]
-        if live and not content.endswith(b"\n"):
-            whole = whole[:-1]
-        lines = [(line, said) for line in whole if (said := read(line)) is not None]
-        lost = len(whole) - len(lines)
-        changed = _NAMED.fullmatch(path.stem) and hashlib.sha256(content).hexdigest() != path.stem
-        yield Shard(path, lines, lost or int(bool(changed)), live)
+    found = {path.name: _lost(path, file, read, take, live=live) for path, file, live in _files(folder)}
+    return {name: lost for name, lost in found.items() if lost}
 
 
 def adopt(folder: Path, read: Callable[[bytes], T | None]) -> None:
@@ -104,10 +89,9 @@ def adopt(folder: Path, read: Callable[[bytes], T | None]) -> None:
         with file:
             if not _free(file.fileno(), path, fcntl.LOCK_EX):
                 continue
-            content = file.read()
-            if not content:
+            if not path.stat().st_size:
                 path.unlink()
-            elif content.endswith(b"\n") and all(read(line) is not None for line in content.split(b"\n")[:-1]):
+            elif not _lost(path, file, read, _leave, live=False):
                 _name_by_content(path)
 
 
@@ -118,26 +102,23 @@ def repair(folder: Path, read: Callable[[bytes], T | None]) -> dict[str, Repaire
         What was done, by the name of each damaged shard; the others are not touched.
     """
     done: dict[str, Repaired] = {}
-    for shard in shards(folder, read):
-        if shard.live or not shard.lost:
+    for path, file, live in _files(folder):
+        lost = 0 if live else _lost(path, file, read, _leave, live=False)
+        if not lost:
             continue
-        if shard.lines:
-            content = b"".join(line + b"\n" for line, _ in shard.lines)
-            with atomic.file(folder / f"{hashlib.sha256(content).hexdigest()}.jsonl") as temporary:
-                temporary.write_bytes(content)
-        aside = folder / ASIDE / shard.path.name
+        kept = _rewritten(folder, file, read)
+        aside = folder / ASIDE / path.name
         aside.parent.mkdir(exist_ok=True)
-        shard.path.replace(aside)
+        path.replace(aside)
         _sync(folder)
-        done[shard.path.name] = Repaired(len(shard.lines), shard.lost, aside)
+        done[path.name] = Repaired(kept, lost, aside)
     return done
 
 
-def _contents(folder: Path) -> Iterator[tuple[Path, bytes, bool]]:
-    """Path and content of each shard, and whether a process writes it now.
+def _files(folder: Path) -> Iterator[tuple[Path, BinaryIO, bool]]:
+    """Path and open file of each shard, and whether a process writes it now.
 
-    One that another process closes in between is read under its new name; what it is read twice for, its reader knows by
-    the lines' keys.
+    One that another process closes in between is read under its new name.
     """
     seen: set[Path] = set()
     while fresh := sorted(set(folder.glob("*.jsonl")) - seen):
@@ -149,7 +130,48 @@ def _contents(folder: Path) -> Iterator[tuple[Path, bytes, bool]]:
                 continue
             with file:
                 live = path.name.startswith(_OPEN) and not _free(file.fileno(), path, fcntl.LOCK_SH)
-                yield path, file.read(), live
+                yield path, file, live
+
+
+def _lost(
+    path: Path, file: BinaryIO, read: Callable[[bytes], T | None], take: Callable[[bytes, T], None], *, live: bool
+) -> int:
+    """The number of lines of a shard that are lost for certain; the others are handed to `take`."""
+    digest = hashlib.sha256()
+    lost = 0
+    for line in file:
+        digest.update(line)
+        if not line.strip() or (live and not line.endswith(b"\n")):
+            continue
+        said = read(line)
+        if said is None:
+            lost += 1
+        else:
+            take(line, said)
+    changed = _NAMED.fullmatch(path.stem) is not None and digest.hexdigest() != path.stem
+    return lost or int(changed)
+
+
+def _leave(line: bytes, said: object) -> None:
+    """Take nothing."""
+
+
+def _rewritten(folder: Path, file: BinaryIO, read: Callable[[bytes], T | None]) -> int:
+    """The number of sound lines in a file, once a shard of them is written."""
+    digest = hashlib.sha256()
+    kept = 0
+    for line in _sound(file, read):
+        digest.update(line)
+        kept += 1
+    if kept:
+        with atomic.file(folder / f"{digest.hexdigest()}.jsonl") as temporary, temporary.open("wb") as out:
+            out.writelines(_sound(file, read))
+    return kept
+
+
+def _sound(file: BinaryIO, read: Callable[[bytes], T | None]) -> Iterator[bytes]:
+    file.seek(0)
+    return (line.removesuffix(b"\n") + b"\n" for line in file if read(line) is not None)
 
 
 def _free(descriptor: int, path: Path, lock: int) -> bool:
