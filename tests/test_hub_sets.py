@@ -43,7 +43,7 @@ def parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
     return buffer.getvalue()
 
 
-def dataset(parts: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]], **options: bool) -> Repository:
+def dataset(parts: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]], **options: Any) -> Repository:
     """A data set of configurations and splits, laid out as the hub's own converter does."""
     configs = "".join(
         f"- config_name: {config}\n  data_files:\n"
