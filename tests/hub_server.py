@@ -28,10 +28,11 @@ _FILE = re.compile(r"/(?:(datasets)/)?([\w.-]+/[\w.-]+)/resolve/([^/]+)/(.+)$")
 
 @dataclass
 class Repository:
-    """The files of a repository at its one commit; a large one (of 100 bytes up) is kept as the hub keeps large files."""
+    """The files of a repository at its one commit; a large file (of 100 bytes up) is kept as the hub keeps large files."""
 
     files: Mapping[str, bytes]
     gated: bool = False
+    commit: str = COMMIT
 
     def entry(self, path: str) -> dict[str, Any]:
         """What a listing says of a file."""
@@ -110,7 +111,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._refuse(401, "RepoNotFound")  # as the hub does for what may be private
         elif found.gated and self.headers.get("Authorization") != f"Bearer {TOKEN}":
             self._refuse(403 if self.headers.get("Authorization") else 401, "GatedRepo")
-        elif revision not in {None, COMMIT}:
+        elif revision not in {None, found.commit}:
             self._refuse(404, "RevisionNotFound")
         else:
             return found
@@ -133,14 +134,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._send(json.dumps(files + folders).encode())
         else:
             siblings = [{"rfilename": path} for path in sorted(found.files)]
-            self._send(json.dumps({"id": name, "sha": COMMIT, "siblings": siblings, "gated": found.gated}).encode())
+            self._send(json.dumps({"id": name, "sha": found.commit, "siblings": siblings, "gated": found.gated}).encode())
 
     def _file(self, found: Repository, path: str, cut: Mapping[str, int]) -> None:
         if path not in found.files:
             self._refuse(404, "EntryNotFound")
             return
         data = found.files[path]
-        headers = {"ETag": f'"{found.entry(path)["oid"]}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
+        headers = {"ETag": f'"{found.entry(path)["oid"]}"', "X-Repo-Commit": found.commit, "Accept-Ranges": "bytes"}
         if "lfs" in found.entry(path):
             headers |= {"X-Linked-ETag": f'"{found.entry(path)["lfs"]["oid"]}"', "X-Linked-Size": str(len(data))}
         first, last = 0, len(data) - 1

@@ -3,6 +3,7 @@
 The clients are huggingface_hub and datasets themselves, in a process whose HF_ENDPOINT is a hub on this machine.
 """
 
+import errno
 import hashlib
 import json
 import re
@@ -13,6 +14,7 @@ import pytest
 import yaml
 
 import small
+from burnish.hub import telling
 from conftest import ROOT
 from hub_server import COMMIT, TOKEN, Client, Hub, Repository, Told
 
@@ -143,3 +145,11 @@ def test_nobody_answers(tmp_path: Path) -> None:
         told = nobody.run("stages/collect.py", params=tmp_path / "params.yaml", corpus=tmp_path / "corpus", **where)
     assert "team/nano queries NanoNQ" in told.error
     assert "the connection to http://127.0.0.1:9 failed" in told.error
+
+
+def test_a_full_disk_is_not_the_hubs_fault(tmp_path: Path) -> None:
+    """It is told as everywhere else, and a file that is missing here too."""
+    with pytest.raises(OSError, match="No space left"), telling("a model"):
+        raise OSError(errno.ENOSPC, "No space left on device", "cache")
+    with pytest.raises(FileNotFoundError), telling("a model"):
+        (tmp_path / "none").read_text()

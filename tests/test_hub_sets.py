@@ -13,6 +13,9 @@ import yaml
 
 import small
 from burnish import tables
+from burnish.errors import InputError
+from burnish.queries import hub_sets
+from burnish.queries.hub_sets import HubTable
 from conftest import ROOT
 from hub_server import COMMIT, TOKEN, Client, Hub, Repository, Told
 
@@ -43,7 +46,7 @@ def parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
     return buffer.getvalue()
 
 
-def dataset(parts: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]], **options: bool) -> Repository:
+def dataset(parts: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]], **options: Any) -> Repository:
     """A data set of configurations and splits, laid out as the hub's own converter does."""
     configs = "".join(
         f"- config_name: {config}\n  data_files:\n"
@@ -353,3 +356,12 @@ def test_a_gated_set_is_read_with_a_token(client: Client, tmp_path: Path) -> Non
     assert collect(client, tmp_path, given("team/gated", "triplet"), token=TOKEN).status == 0
     assert made(tmp_path)[0].height == 40
     assert [path for path in tmp_path.rglob("*") if path.is_file() and TOKEN.encode() in path.read_bytes()] == []
+
+
+def test_a_folder_of_the_data_sets_name_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """datasets would read it in place of the hub, whatever the revision."""
+    (tmp_path / "team/triplets").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    table = HubTable(dataset="team/triplets", revision=COMMIT, config="triplet", max_rows=0)
+    with pytest.raises(InputError, match="team/triplets triplet train .* a folder of that name is here"):
+        next(hub_sets.stream(table, "train", ["query"]))

@@ -234,8 +234,9 @@ def test_export_proves_the_release(pipeline: Pipeline) -> None:
     assert manifest["proof"]["same_top_10"] == 1
     assert manifest["base"]["digest"]
     assert manifest["widths"] == [384, 128, 64]
-    assert manifest["training"]["licences"]
-    assert (pipeline.folder / "models/release/README.md").is_file()
+    licence = pipeline.json("data/collected/general.json")["licence"]
+    assert manifest["training"]["licences"]["general set"] == licence
+    assert f"- general set: {licence}" in (pipeline.folder / "models/release/README.md").read_text(encoding="utf-8")
 
 
 def test_retrieve_balances(pipeline: Pipeline) -> None:
