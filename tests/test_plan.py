@@ -2,18 +2,21 @@
 
 import base64
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+import loopback
 from burnish.errors import InputError
 from burnish.synthesis.budget import Budget, Caps, Price
 from burnish.synthesis.prompt import Question
 from burnish.synthesis.replies import Reply, ReplyStore
 from burnish.synthesis.service import Service
 from burnish.synthesis.tokens import TokenCounter, most_tokens, token_counter
-from handmade import SUBJECTS, corpus, judge, plan, questions, record, settings
+from handmade import PROMPT, SUBJECTS, VARIED, corpus, judge, made, plan, questions, record, settings
+from loopback import fails, serving
 
 PRICES = {"m": Price(input=1.0, output=2.0), "j": Price(input=10.0, output=20.0)}
 GOOD = '{"queries": ["what is it made of"]}'
@@ -182,3 +185,24 @@ def test_a_model_without_price_is_an_error_only_under_a_cap() -> None:
     Caps(1, None, {}).check(["m"])
     with pytest.raises(InputError, match="found j, m"):
         Caps(1, 1.0, PRICES).check(["m", "other"])
+
+
+def test_what_a_batch_of_an_earlier_run_brings_is_paid_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch was submitted, then the run died. The next one has a cap that is too small for all of it, and yet asks for nothing
+    again; one with another prompt keeps the replies to the first prompt beside its own.
+    """
+    monkeypatch.setenv("OPENAI_API_KEY", loopback.KEY)
+    for prompt in (PROMPT, VARIED):
+        store = tmp_path / prompt.file
+        with serving() as server:
+            server.batch_script = lambda message: (200, loopback.completion(GOOD))
+            service = Service(server.url, 30, 2, mode="batch", store=store / "store")
+            first = settings(provider="openai", service=service, prices=PRICES)
+            server.faults["GET batches"] = [fails(401)]
+            with pytest.raises(InputError, match="401"):
+                made(store, corpus(), first)
+            assert (len(server.batches), sum(server.asked.values())) == (1, 0)
+            found = made(store, corpus(), replace(first, prompt=prompt, caps=replace(first.caps, max_dollars=0.01)))
+            assert set(server.asked.values()) == {1}
+        assert found.counts["from_store"] == len(SUBJECTS)
+        assert len(ReplyStore(store / "store")) == sum(server.asked.values()) == len(SUBJECTS) * (1 + (prompt is VARIED))

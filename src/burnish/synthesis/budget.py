@@ -80,7 +80,7 @@ class Budget:
 
         So the cap holds whatever the replies turn out to be. They cost less, as a rule: what is left over then affords more.
         """
-        left = questions[: self.caps.max_requests - self.requests]
+        left = questions[: max(0, self.caps.max_requests - self.requests)]
         if self.caps.max_dollars is None:
             return list(left)
         found, reserved = [], self.dollars

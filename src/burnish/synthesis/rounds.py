@@ -72,7 +72,10 @@ def complete(wanted: Round, service: Service, budget: Budget, paid: ReplyStore) 
     statuses: Counter[str] = Counter(wanted.status(one, reply) for one, reply in there)
 
     def keep(reply: Reply) -> None:
-        one = asked[reply.key]
+        one = asked.get(reply.key)
+        if one is None:  # of a batch that an earlier run submitted for other questions: paid for all the same
+            paid.put(reply)
+            return
         status = wanted.status(one, reply)
         paid.put(replace(reply, status=status))
         budget.charge(one, reply)
@@ -81,7 +84,7 @@ def complete(wanted: Round, service: Service, budget: Budget, paid: ReplyStore) 
 
     while waiting and (now := budget.affordable(waiting)):
         ask(now, service, keep)
-        waiting = waiting[len(now) :]
+        waiting = [one for one in waiting[len(now) :] if wanted.found(one)[0] is None]  # a batch may bring more than was asked
     if waiting:
         raise UnfinishedError(
             f"synthesize: {budget.reached()}, and {len(waiting)} {wanted.name} are still missing; those paid for are kept, nothing "
