@@ -264,7 +264,8 @@ def test_the_same_revision_is_the_same_bytes(client: Client, tmp_path: Path) -> 
     """Sampling has no chance in it."""
     written = []
     for name in ("one", "other"):
-        (tmp_path / name).mkdir()
+        out = tmp_path / name / "out"
+        written.append({str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()})
         knobs = given("team/triplets", "triplet", most={"train": 5, "dev": 1, "test": 1}, distractors=4)
         assert collect(client, tmp_path / name, knobs).status == 0
         written.append({path.name: path.read_bytes() for path in (tmp_path / name / "out").iterdir()})
