@@ -1,13 +1,15 @@
-"""Read the judged queries and the general set."""
+"""Read the judged queries, the search logs and the general set."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import click
 import polars as pl
 from pydantic import Field
 
 from burnish import atomic, knobs, tables
+from burnish.clicks.collected import collected
+from burnish.clicks.rule import ClickRule, Log
 from burnish.errors import InputError, run
 from burnish.knobs import Knobs
 from burnish.queries import judgments
@@ -27,6 +29,8 @@ class CollectKnobs(Knobs):
     """The section `collect` of params.yaml, where each knob is explained."""
 
     judgments: list[JudgmentFiles]
+    logs: list[Log]
+    clicks: ClickRule
     shares: Shares
     general: GeneralKnobs
 
@@ -35,14 +39,15 @@ class CollectKnobs(Knobs):
 @click.option("--params", type=click.Path(path_type=Path), required=True, help="File whose section `collect` holds the knobs.")
 @click.option("--corpus", type=click.Path(path_type=Path), required=True, help="Folder of documents and passages.")
 @click.option("--judged", type=click.Path(path_type=Path), required=True, help="Folder of the judgment files.")
+@click.option("--logs", type=click.Path(path_type=Path), required=True, help="Folder of the search logs.")
 @click.option(
     "--general", type=click.Path(path_type=Path), required=True, help="Folder of the general set, in MS MARCO's files."
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="Folder for queries, qrels, general passages and counts."
 )
-def main(params: Path, corpus: Path, judged: Path, general: Path, out: Path) -> None:
-    """Judgment files, general set -> queries, qrels, general passages, counts."""
+def main(params: Path, corpus: Path, judged: Path, logs: Path, general: Path, out: Path) -> None:
+    """Judgment files, search logs, general set -> queries, qrels, general passages, counts."""
     chosen = knobs.section(params, "collect", CollectKnobs)
     passage_ids = frozenset(tables.read(PASSAGES, corpus / "passages.parquet")["passage_id"])
     document_ids = frozenset(tables.read(DOCUMENTS, corpus / "documents.parquet")["document_id"])
@@ -51,17 +56,23 @@ def main(params: Path, corpus: Path, judged: Path, general: Path, out: Path) -> 
         judgments.curated(files, judged, passage_ids=passage_ids, document_ids=document_ids, shares=chosen.shares)
         for files in chosen.judgments
     ]
+    found: dict[str, Any] = {}
+    if chosen.logs:
+        units = dict.fromkeys(document_ids, "document") | dict.fromkeys(passage_ids, "passage")
+        clicks = collected(chosen.logs, logs, out.parent, units=units, rule=chosen.clicks)
+        sets.append(clicks.judged)
+        found = {"logs": clicks.counts}
     queries = pl.concat([one.queries for one in [*sets, general_set]], how="diagonal")
     queries = queries.with_columns(pl.selectors.starts_with(tables.SLICE).fill_null("none"))
     qrels = pl.concat([one.qrels for one in [*sets, general_set]])
-    if sets and not queries.filter(pl.col("origin") == "curated", pl.col("split") == "test").height:
+    if chosen.judgments and not queries.filter(pl.col("origin") == "curated", pl.col("split") == "test").height:
         raise InputError("collect.judgments: no test query; give some the split test, or raise collect.shares.test")
     sizes = queries.group_by("origin", "split").len().sort("origin", "split")
     counts = {
         "queries": {f"{origin} {split}": number for origin, split, number in sizes.iter_rows()},
         "grades": {str(grade): number for grade, number in qrels["grade"].value_counts(sort=True).sort("grade").iter_rows()},
         "general_passages": general_passages.height,
-    }
+    } | found
     with atomic.folder(out) as made:
         tables.write(queries, QUERIES, made / "queries.parquet")
         tables.write(qrels, QRELS, made / "qrels.parquet")

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import yaml
 
 from burnish import tables
 from burnish.errors import InputError
 from burnish.queries import judgments
 from burnish.queries.judgments import Judged, JudgmentFiles, Shares
 from burnish.tables import DOCUMENTS, PASSAGES, QRELS, QUERIES
+from conftest import ROOT
 
 QUERIES_TSV = "query_id\ttext\nq1\thow to brew tea\nq2\twhere do cups go\n"
 GRADES = [("q1", "d1#a", 2), ("q1", "d2", 0), ("q2", "d2", 1)]
@@ -263,9 +265,16 @@ def collected(stage: Stage, root: Path, **knobs: object) -> int | None:
     rows = [passage | {"passage_id": name, "document_id": name[:2]} for name in ("d1#a", "d2#b")]
     tables.write(pl.DataFrame(rows, schema=PASSAGES.columns), PASSAGES, root / "corpus/passages.parquet")
     write(root / "general", GENERAL)
+    shipped = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["collect"]
     chosen = {"judgments": [{"queries": "q.tsv", "qrels": "r.tsv", "language": "en"}], "shares": {"test": 0, "dev": 0}}
-    (root / "params.yaml").write_text(json.dumps({"collect": chosen | {"general": MOST} | knobs}))
-    where = {"corpus": root / "corpus", "judged": root / "judged", "general": root / "general", "out": root / "out"}
+    (root / "params.yaml").write_text(json.dumps({"collect": shipped | chosen | {"general": MOST} | knobs}))
+    where = {
+        "corpus": root / "corpus",
+        "judged": root / "judged",
+        "logs": root / "logs",
+        "general": root / "general",
+        "out": root / "out",
+    }
     return stage("collect", params=root / "params.yaml", **where)
 
 
