@@ -22,9 +22,12 @@ _READERS = {
 _REJECTS = f", store_rejects=true, rejects_limit={_MOST_REJECTED}"
 
 
+_NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "FLOAT", "DOUBLE")
+
+
 @dataclass(frozen=True)
 class Source:
-    """How to read files of one kind, in SQL: the reader, each field as VARCHAR, and what tells a record that is none."""
+    """How to read files of one kind, in SQL: the reader, each field (null if empty), and what tells a record that is none."""
 
     reader: str
     fields: dict[str, str]
@@ -65,27 +68,28 @@ def _of_json(log: TableLog) -> Source:
     fields = {}
     for field, name in log.columns.model_dump().items():
         path = (name or "").replace('"', '\\"').replace("'", "''")
-        fields[field] = f"""json_extract_string(json, '$."{path}"')""" if name else "null"
-    bad = "coalesce(json_type(json) <> 'OBJECT', true)"
-    return Source(_JSON, fields, f"time_us(given({fields['timestamp']}))", bad)
+        fields[field] = f"""given(json_extract_string(json, '$."{path}"'))""" if name else "null"
+    return Source(_JSON, fields, f"time_us({fields['timestamp']})", "coalesce(json_type(json) <> 'OBJECT', true)")
 
 
 def _of_columns(connection: duckdb.DuckDBPyConnection, log: TableLog, knob: str, suffix: str, paths: list[str]) -> Source:
-    reader = _READERS[suffix].format(rejects=_REJECTS)
     sniffed = _READERS[suffix].format(rejects="")
     try:
-        types = {row[0]: row[1] for row in connection.execute(f"describe select * from {sniffed}", [paths]).fetchall()}
+        types = {row[0]: str(row[1]) for row in connection.execute(f"describe select * from {sniffed}", [paths]).fetchall()}
     except duckdb.Error as error:
         raise InputError(f"{paths[0]} (`{knob}.path`): not readable: {staging.first_line(error)}") from error
-    fields = {}
+    fields, moment = {}, "null::bigint"
     for field, name in log.columns.model_dump().items():
         if name is not None and name not in types:
             raise InputError(f"{paths[0]}: expected a column {name!r} (`{knob}.columns.{field}`), found {list(types)}")
-        fields[field] = "null" if name is None else '"{}"::varchar'.format(name.replace('"', '""'))
-    moment = f"time_us(given({fields['timestamp']}))"
-    if types.get(log.columns.timestamp or "", "").startswith(("TIMESTAMP", "DATE")):
-        moment = f"epoch_us({fields['timestamp'].removesuffix('::varchar')}::timestamp)"
-    return Source(reader, fields, moment)
+        column = '"{}"'.format((name or "").replace('"', '""'))
+        numeric = name is not None and field in {"rank", "timestamp", "dwell"} and types[name] in _NUMBERS
+        fields[field] = "null" if name is None else column if numeric else f"given({column}::varchar)"
+        if field == "timestamp" and name is not None:
+            moment = f"number_us({column}::double)" if numeric else f"time_us({fields[field]})"
+            if types[name].startswith(("TIMESTAMP", "DATE")):
+                moment, fields[field] = f"epoch_us({column}::timestamp)", column
+    return Source(_READERS[suffix].format(rejects=_REJECTS), fields, moment)
 
 
 def _rows(source: Source, number: int, rule: ClickRule) -> str:
@@ -96,10 +100,10 @@ def _rows(source: Source, number: int, rule: ClickRule) -> str:
         known = f"coalesce(action in ({staging.listed([*rule.click_actions, *rule.impression_actions])}), false)"
     return f"""
     with fields as (
-        select {source.bad} as bad, cleaned({value["query"]}) as asked, given({value["target"]}) as object_id,
-               given({value["action"]}) as action, given({value["user"]}) as user_id, given({value["session"]}) as session_id,
-               given({value["rank"]}) as place, given({value["timestamp"]}) as stamp, {source.moment} as moment,
-               given({value["dwell"]}) as seconds
+        select {source.bad} as bad, cleaned({value["query"]}) as asked, {value["target"]} as object_id,
+               {value["action"]} as action, {value["user"]} as user_id, {value["session"]} as session_id,
+               {value["rank"]} as place, {value["timestamp"]} as stamp, {source.moment} as moment,
+               {value["dwell"]} as seconds
         from {source.reader}),
     typed as (
         select *, try_cast(place as integer) as at_rank, try_cast(seconds as double) as stayed, masked(asked) as m from fields),
@@ -113,7 +117,7 @@ def _rows(source: Source, number: int, rule: ClickRule) -> str:
         from typed)
     select if(fault is null, session_of({number}, user_id, session_id, moment), null) as session,
            if(fault is null, person_of({number}, user_id, session_id), null) as person,
-           if(fault is null, cleaned(m.text), null) as text, if(fault is null, m.kinds, null) as kinds,
+           if(fault is null, m.text, null) as text, if(fault is null, m.kinds, null) as kinds,
            if(fault is null, object_id, null) as target, if(fault is null and at_rank >= 0, at_rank, null) as rank,
            if(fault is null, moment, null) as time, if(fault is null and stayed >= 0, stayed, null) as dwell,
            if(fault is null, {clicks}, null) as clicked, fault

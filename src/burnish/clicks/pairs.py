@@ -33,7 +33,7 @@ def grade(connection: duckdb.DuckDBPyConnection, units: Mapping[str, str], rule:
     Raises:
         InputError: more clicks than `max_unknown_share` are on results that the corpus does not have.
     """
-    ids = pa.table({"target": list(units), "unit": list(units.values())}, {"target": pa.string(), "unit": pa.string()})
+    ids = pa.table({"target": pa.array(units, pa.string()), "unit": pa.array(units.values(), pa.string())})
     connection.register("known", ids)
     connection.execute(
         f"""create table graded as
@@ -42,7 +42,7 @@ def grade(connection: duckdb.DuckDBPyConnection, units: Mapping[str, str], rule:
                      when ratio >= {rule.grades.full} and clicking >= {rule.min_clicks} then '2'
                      when ratio >= {rule.grades.partial} and clicking >= {rule.min_clicks} then '1'
                      when ratio <= {rule.grades.none} then '0' else 'undecided' end as verdict
-            from pairs p join targets t on t.id = p.target left join known using (target)"""
+            from pairs p join targets t on t.id = p.target left join known k on k.target = t.target"""
     )
     clicked = connection.execute(
         "select coalesce(sum(clicking), 0), coalesce(sum(clicking) filter (unit is null), 0) from graded"

@@ -34,7 +34,7 @@ def connected(rule: ClickRule, scratch: Path) -> duckdb.DuckDBPyConnection:
     """A database that spills into `scratch` what `memory_gb` does not hold."""
     connection = duckdb.connect()
     connection.execute(f"set temp_directory = '{quoted(scratch)}'; set memory_limit = '{rule.memory_gb}GB'")
-    connection.execute(f"set preserve_insertion_order = false; set threads = {threads(rule.memory_gb)}")
+    connection.execute(f"set enable_progress_bar = false; set preserve_insertion_order = false; set threads = {threads(rule.memory_gb)}")
     return connection
 
 

@@ -50,7 +50,7 @@ def connected(rule: ClickRule) -> duckdb.DuckDBPyConnection:
     """A database that cannot spill, with the macros of every first projection."""
     connection = duckdb.connect()
     connection.execute(f"set temp_directory = ''; set memory_limit = '{rule.memory_gb}GB'; set TimeZone = 'UTC'")
-    connection.execute(f"set preserve_insertion_order = false; set threads = {threads(rule.memory_gb)}")
+    connection.execute(f"set enable_progress_bar = false; set preserve_insertion_order = false; set threads = {threads(rule.memory_gb)}")
     connection.execute(f"set variable salt = '{secrets.token_hex(16)}'")
     connection.create_function("mask", _mask(rule.max_digits), ["VARCHAR"], _MASKED, type=PythonUDFType.ARROW)
     connection.execute(
@@ -63,7 +63,8 @@ def connected(rule: ClickRule) -> duckdb.DuckDBPyConnection:
         create macro session_of(number, person, session, time) as hashed(concat_ws(chr(31), number, person,
             coalesce(session, chr(30) || (time // 86400000000)::varchar, '')));
         create macro person_of(number, person, session) as hashed(coalesce(person, number || chr(31) || session));
-        create macro cleaned(x) as nullif(trim(regexp_replace(x, '[\\s\\p{{Z}}\\p{{Cc}}]+', ' ', 'g')), '');
+        create macro cleaned(x) as nullif(case when regexp_matches(x, '[^\\PZ ]|\\p{{Cc}}|^ |  | $')
+            then trim(regexp_replace(x, '[\\p{{Z}}\\p{{Cc}}]+', ' ', 'g')) else x end, '');
         create macro masked(x) as case when x is null or length(x) > {rule.max_characters} then {{'text': null, 'kinds': ''}}
             when regexp_matches(x, '{privacy.SUSPECT}') then mask(x) else {{'text': x, 'kinds': ''}} end;
         create macro text_fault(x, m) as case when x is null then 'no_query'
@@ -152,7 +153,7 @@ def _mask(max_digits: int) -> Callable[[pa.Array], pa.Array]:
     def mask(texts: pa.Array) -> pa.Array:
         found = [privacy.masked(text, max_digits) for text in texts.to_pylist()]
         columns = (
-            pa.array([one.text for one in found], pa.string()),
+            pa.array([" ".join(one.text.split()) for one in found], pa.string()),
             pa.array([",".join(one.kinds) for one in found], pa.string()),
         )
         return pa.StructArray.from_arrays(columns, ["text", "kinds"])

@@ -65,7 +65,7 @@ def _queries(number: int, rule: ClickRule) -> str:
     select if(fault is null, hashed(query_id), null) as search,
            if(fault is null, session_of({number}, client_id, session_id, moment), null) as session,
            if(fault is null, person_of({number}, client_id, session_id), null) as person,
-           if(fault is null, cleaned(m.text), null) as text, if(fault is null, m.kinds, null) as kinds,
+           if(fault is null, m.text, null) as text, if(fault is null, m.kinds, null) as kinds,
            if(fault is null, moment, null) as time, if(fault is null, shown, null) as targets, fault
     from judged"""
 
