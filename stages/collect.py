@@ -1,20 +1,22 @@
-"""Read the judged queries and the general set."""
+"""Read the judged queries, the search logs and the general set."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import click
 import polars as pl
 from pydantic import Field
 
 from burnish import atomic, knobs, tables
+from burnish.clicks.collected import collected
+from burnish.clicks.rule import ClickRule, Log
 from burnish.errors import InputError, run
 from burnish.knobs import Knobs
 from burnish.queries import hub_sets, msmarco_files, terms, training
 from burnish.queries.curated import JudgmentSource, curated
 from burnish.queries.general import General
 from burnish.queries.hub_sets import GeneralHub, NanoBeir
-from burnish.queries.judgments import Shares
+from burnish.queries.judgments import Judged, Shares
 from burnish.queries.msmarco_files import GeneralFiles
 from burnish.tables import DOCUMENTS, PASSAGES, QRELS, QUERIES
 
@@ -24,6 +26,8 @@ class CollectKnobs(Knobs):
 
     judgments: list[JudgmentSource]
     labels: str
+    logs: list[Log]
+    clicks: ClickRule
     shares: Shares
     general: Annotated[GeneralFiles | GeneralHub, Field(discriminator="kind")]
     nanobeir: NanoBeir
@@ -33,6 +37,7 @@ class CollectKnobs(Knobs):
 @click.option("--params", type=click.Path(path_type=Path), required=True, help="File whose section `collect` holds the knobs.")
 @click.option("--corpus", type=click.Path(path_type=Path), required=True, help="Folder of documents and passages.")
 @click.option("--judged", type=click.Path(path_type=Path), required=True, help="Folder of the judgment files.")
+@click.option("--logs", type=click.Path(path_type=Path), required=True, help="Folder of the search logs.")
 @click.option("--general", type=click.Path(path_type=Path), required=True, help="Folder of a general set's files.")
 @click.option(
     "--out",
@@ -40,8 +45,8 @@ class CollectKnobs(Knobs):
     required=True,
     help="Folder for queries, qrels, training, general passages and counts.",
 )
-def main(params: Path, corpus: Path, judged: Path, general: Path, out: Path) -> None:
-    """Judgment files, general set -> queries, qrels, general passages, counts."""
+def main(params: Path, corpus: Path, judged: Path, logs: Path, general: Path, out: Path) -> None:
+    """Judgment files, search logs, general set -> queries, qrels, general passages, counts."""
     chosen = knobs.section(params, "collect", CollectKnobs)
     passage_ids = frozenset(tables.read(PASSAGES, corpus / "passages.parquet")["passage_id"])
     document_ids = frozenset(tables.read(DOCUMENTS, corpus / "documents.parquet")["document_id"])
@@ -55,9 +60,16 @@ def main(params: Path, corpus: Path, judged: Path, general: Path, out: Path) -> 
         shares=chosen.shares,
         labels=chosen.labels,
     )
-    queries = pl.concat([own.queries, general_set.judged.queries], how="diagonal")
+    sets = [Judged(own.queries, own.qrels), general_set.judged]
+    found: dict[str, Any] = {}
+    if chosen.logs:
+        units = dict.fromkeys(document_ids, "document") | dict.fromkeys(passage_ids, "passage")
+        clicks = collected(chosen.logs, logs, out.parent, units=units, rule=chosen.clicks)
+        sets.insert(1, clicks.judged)
+        found = {"logs": clicks.counts}
+    queries = pl.concat([one.queries for one in sets], how="diagonal")
     queries = queries.with_columns(pl.selectors.starts_with(tables.SLICE).fill_null("none"))
-    qrels = pl.concat([own.qrels, general_set.judged.qrels])
+    qrels = pl.concat([one.qrels for one in sets])
     if chosen.judgments and not queries.filter(pl.col("origin") == "curated", pl.col("split") == "test").height:
         raise InputError("collect.judgments: no test query; give some the split test, or raise collect.shares.test")
     sizes = queries.group_by("origin", "split").len().sort("origin", "split")
@@ -67,6 +79,7 @@ def main(params: Path, corpus: Path, judged: Path, general: Path, out: Path) -> 
         "general_passages": general_set.passages.height,
         **({"general_left_out": general_set.left_out} if general_set.left_out else {}),
         **own.counts,
+        **found,
     }
     shown = training.shown(queries, qrels)
     with atomic.folder(out) as made:

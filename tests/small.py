@@ -280,7 +280,7 @@ def write_data(folder: Path) -> None:
         path = data / "documents" / f"{name}.md"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"# {title}\n\n{text}\n", encoding="utf-8")
-    for name in ("judged", "general", "replies"):
+    for name in ("judged", "logs", "general", "replies"):
         (data / name).mkdir()
     (data / "replies/README.md").write_text("Recorded replies: none.\n", encoding="utf-8")
     judged = [line.split(" ", 2) for line in _JUDGED.strip().splitlines()]

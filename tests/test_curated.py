@@ -313,7 +313,7 @@ def collected(stage: Stage, root: Path, **knobs: object) -> int | None:
     }
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     (root / "params.yaml").write_text(json.dumps({"collect": params["collect"] | own | knobs}))
-    where = {"corpus": root / "corpus", "judged": root / "judged", "general": root / "general", "out": root / "out"}
+    where = {name: root / name for name in ("corpus", "judged", "logs", "general", "out")}
     return stage("collect", params=root / "params.yaml", **where)
 
 
