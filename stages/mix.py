@@ -46,6 +46,8 @@ class MixKnobs(Knobs):
     passages_per_document: Annotated[int, Field(ge=1)]
     general_share: Annotated[float, Field(ge=0, le=10)]
     weights: Weights
+    several_answers: Literal["keep", "all", "drop"]
+    several_answers_margin: Annotated[float, Field(ge=0.5, le=1.5)]
 
 
 @click.command(help=__doc__)

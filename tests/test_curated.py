@@ -5,16 +5,19 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import polars as pl
 import pytest
+import yaml
 
+import small
 from burnish import tables
 from burnish.errors import InputError
 from burnish.queries import curated as curating
 from burnish.queries.curated import Curated, JudgmentFiles
 from burnish.queries.exports import ExportFiles
 from burnish.queries.judgments import Judged, Shares
-from burnish.tables import DOCUMENTS, PASSAGES, QUERIES
+from burnish.tables import QUERIES
+from conftest import ROOT
+from test_msmarco_files import GENERAL
 
 QUERIES_TSV = "query_id\ttext\nq1\thow to brew tea\nq2\twhere do cups go\n"
 GRADES = [("q1", "d1#a", 2), ("q1", "d2", 0), ("q2", "d2", 1)]
@@ -29,18 +32,6 @@ def write(folder: Path, files: dict[str, str | bytes]) -> Path:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     return folder
-
-
-GENERAL = {
-    "collection.tsv": "1\tTea is made\tfrom leaves.\n2\tCups hold tea.\n3\tMoon.\n",
-    "queries.train.tsv": "10\twhat is tea\n11\twhat is a cup\n12\tnever judged\n",
-    "queries.dev.tsv": "",
-    "queries.test.tsv": "20\twhat is the moon\n",
-    "qrels.train.tsv": "10 0 1 1\n11 0 2 1\n12 0 3 0\n",
-    "qrels.dev.tsv": "",
-    "qrels.test.tsv": "20\t0\t3\t1\n",
-}
-MOST = {"train": 9, "dev": 9, "test": 9}
 
 
 def curated(root: Path, queries: str = "q.tsv", qrels: str = "r.tsv", *, test: float = 0.5, dev: float = 0.2) -> Curated:
@@ -313,21 +304,16 @@ def test_an_export_without_queries_grades_those_of_other_entries(tmp_path: Path)
 
 def collected(stage: Stage, root: Path, **knobs: object) -> int | None:
     """The exit status of the stage, over a corpus of two documents with a passage each."""
-    row = dict.fromkeys(DOCUMENTS.columns, "x")
-    tables.write(
-        pl.DataFrame([row | {"document_id": name} for name in ("d1", "d2")]), DOCUMENTS, root / "corpus/documents.parquet"
-    )
-    passage = dict.fromkeys(PASSAGES.columns, "x") | {"ordinal": 0, "tokens": 1}
-    rows = [passage | {"passage_id": name, "document_id": name[:2]} for name in ("d1#a", "d2#b")]
-    tables.write(pl.DataFrame(rows, schema=PASSAGES.columns), PASSAGES, root / "corpus/passages.parquet")
+    small.write_corpus(root / "corpus", {"d1": "d1#a", "d2": "d2#b"})
     write(root / "general", GENERAL)
-    chosen = {
+    own = {
         "judgments": [{"queries": "q.tsv", "qrels": "r.tsv", "language": "en"}],
         "labels": "",
         "shares": {"test": 0, "dev": 0},
     }
-    (root / "params.yaml").write_text(json.dumps({"collect": chosen | {"general": MOST} | knobs}))
-    where = {"corpus": root / "corpus", "judged": root / "judged", "general": root / "general", "out": root / "out"}
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    (root / "params.yaml").write_text(json.dumps({"collect": params["collect"] | own | knobs}))
+    where = {name: root / name for name in ("corpus", "judged", "logs", "general", "out")}
     return stage("collect", params=root / "params.yaml", **where)
 
 

@@ -1,79 +1,78 @@
-"""The general set, from MS MARCO's files."""
+"""What every general set shares: which queries are chosen, what is gathered of them, and what is left out."""
 
-from pathlib import Path
+import random
+from collections.abc import Iterable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from burnish import tables
 from burnish.errors import InputError
-from burnish.queries.general import general
-from burnish.queries.judgments import Judged
-from burnish.tables import QRELS, QUERIES
+from burnish.queries import general
+from burnish.queries.general import Chosen, Most, Row
+from burnish.queries.sampling import rank
 
-GENERAL = {
-    "collection.tsv": "1\tTea is made\tfrom leaves.\n2\tCups hold tea.\n3\tMoon.\n",
-    "queries.train.tsv": "10\twhat is tea\n11\twhat is a cup\n12\tnever judged\n",
-    "queries.dev.tsv": "",
-    "queries.test.tsv": "20\twhat is the moon\n",
-    "qrels.train.tsv": "10 0 1 1\n11 0 2 1\n12 0 3 0\n",
-    "qrels.dev.tsv": "",
-    "qrels.test.tsv": "20\t0\t3\t1\n",
-}
-MOST = {"train": 9, "dev": 9, "test": 9}
+ONE = {"train": "a", "dev": "a", "test": "a"}
 
 
-def write(folder: Path, files: dict[str, str]) -> Path:
-    """The folder, with these files in it."""
-    for name, content in files.items():
-        (folder / name).write_text(content, encoding="utf-8")
-    return folder
+def chosen(rows: Iterable[Row], negatives: int = 3, **most: int) -> Chosen:
+    """The choice from one source of these rows."""
+    given = list(rows)
+    return general.chosen(ONE, lambda _: given, most=Most(**{"train": 9, "dev": 0, "test": 0} | most), negatives=negatives)
 
 
-def splits(found: Judged) -> dict[str, str]:
-    return dict(found.queries.select("query_id", "split").iter_rows())
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 4), st.integers(5, 9)), max_size=40), st.randoms())
+def test_the_order_of_rows_changes_nothing(triplets: list[tuple[int, int, int]], shuffled: random.Random) -> None:
+    """Each chosen query has all its positives, and the same sample of its negatives."""
+
+    def found() -> dict[str, tuple[dict[str, int], list[str]]]:
+        rows = [Row(f"q{query}", {f"p{positive}": 1}, [f"p{negative}"]) for query, positive, negative in triplets]
+        entries = chosen(rows, train=4, negatives=2).splits["train"]
+        return {query: (dict(sorted(one.positives.items())), one.negatives.keys()) for query, one in entries.items()}
+
+    before = found()
+    assert list(before) == sorted({f"q{query}" for query, _, _ in triplets}, key=rank)[:4]
+    for query, (positives, negatives) in before.items():
+        own = [one for one in triplets if f"q{one[0]}" == query]
+        assert positives == {f"p{positive}": 1 for _, positive, _ in own}
+        assert len(negatives) == min(2, len({negative for *_, negative in own}))
+    shuffled.shuffle(triplets)
+    assert found() == before
 
 
-def test_a_general_set_is_read_from_ms_marcos_files(tmp_path: Path) -> None:
-    """Ids get a prefix of their own, so that they cannot meet the domain's; tabs in a text are text."""
-    passages, found = general(write(tmp_path, GENERAL), most=MOST)
-    assert passages.select("passage_id", "text").row(0) == ("general:1", "Tea is made\tfrom leaves.")
-    assert splits(found) == {"general:10": "train", "general:11": "train", "general:20": "test"}
-    assert set(found.qrels.select("query_id", "target_id").iter_rows()) == {
-        ("general:10", "general:1"),
-        ("general:11", "general:2"),
-        ("general:20", "general:3"),
-    }
-    assert tables.checked(found.queries, QUERIES, "here").height == tables.checked(found.qrels, QRELS, "here").height == 3
+def test_the_best_grade_of_a_pair_counts() -> None:
+    """Where rows disagree."""
+    rows = [Row("q", {"p": 1}), Row("q", {"p": 3}), Row("q", {"p": 2})]
+    assert chosen(rows).splits["train"]["q"].positives == {"p": 3}
 
 
-def test_a_larger_general_set_keeps_the_smaller_ones_choice(tmp_path: Path) -> None:
-    """Queries beyond the number go by a hash of their id; all passages stay, as distractors."""
-    lines = range(30)
-    queries = "".join(f"{n}\tquery {n}\n" for n in lines)
-    write(tmp_path, GENERAL | {"queries.train.tsv": queries, "qrels.train.tsv": "".join(f"{n} 0 1 1\n" for n in lines)})
-    sets = []
-    for most in (5, 12):
-        passages, found = general(tmp_path, most=MOST | {"train": most})
-        sets.append({name for name, split in splits(found).items() if split == "train"})
-        assert passages.height == 3
-    assert (len(sets[0]), len(sets[1])) == (5, 12)
-    assert sets[0] < sets[1]
+def test_queries_without_an_answer_are_counted() -> None:
+    """They take nobody's place; an answered query's further negatives count."""
+    rows = [Row("q1", {}, ["p1"]), Row("q2", {"p2": 1}), Row("q2", {}, ["p3"]), Row("q3", {"p4": 1})]
+    found = chosen(rows, train=2)
+    assert set(found.splits["train"]) == {"q2", "q3"}
+    assert list(found.splits["train"]["q2"].negatives.values) == ["p3"]
+    assert found.left_out["rows_without_answer"] == 1
+    assert found.passages() == {"p2", "p3", "p4"}
 
 
-@pytest.mark.parametrize(
-    ("files", "told"),
-    [
-        ({"collection.tsv": None}, "collection.tsv: expected a file of 2 tab-separated columns, found none"),
-        ({"queries.dev.tsv": None}, "queries.dev.tsv: expected a file of 2 tab-separated columns, found none"),
-        ({"qrels.test.tsv": "20 0 9 1\n"}, "judgments name passage 'general:9', which collection.tsv does not hold"),
-        ({"qrels.test.tsv": "21 0 3 1\n"}, "queries.test.tsv: judged query '21' is not there"),
-        ({"collection.tsv": "1\n"}, "collection.tsv, line 1: expected 2 columns, found 1"),
-        ({"collection.tsv": "1\ta\n1\tb\n2\tc\n3\td\n"}, "1 rows of passages repeat a key"),
-    ],
-)
-def test_a_general_set_that_cannot_be_used_is_told(tmp_path: Path, files: dict[str, str | None], told: str) -> None:
-    """By file, and by line or id."""
-    write(tmp_path, {name: content for name, content in (GENERAL | files).items() if content is not None})
-    with pytest.raises(InputError) as caught:
-        general(tmp_path, most=MOST)
-    assert told in str(caught.value)
+def test_the_stricter_split_chooses_first() -> None:
+    """Test takes the smallest hashes, then dev, then train, out of one source that is read once."""
+    reads = []
+
+    def rows(source: str) -> list[Row]:
+        reads.append(source)
+        return [Row(f"q{at}", {"p": 1}) for at in range(50)]
+
+    found = general.chosen(ONE, rows, most=Most(train=20, dev=3, test=4), negatives=0).splits
+    in_order = sorted((f"q{at}" for at in range(50)), key=rank)
+    assert [list(found[split]) for split in ("test", "dev", "train")] == [in_order[:4], in_order[4:7], in_order[7:27]]
+    assert reads == ["a"]
+
+
+def test_a_text_that_stands_twice_is_kept_twice() -> None:
+    """So that the table refuses it: nobody knows which is meant."""
+    stream = [("a", "one"), ("b", "two"), ("a", "other"), ("c", "three"), ("c", "more")]
+    assert general.texts(stream, {"a"}, 2, "here") == {"a": ["one", "other"], "b": ["two"], "c": ["three", "more"]}
+    with pytest.raises(InputError, match="here: 1 ids that judgments name are not there, the first: 'x'"):
+        general.texts(stream, {"a", "x"}, 2, "here")

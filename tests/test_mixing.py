@@ -21,6 +21,8 @@ RULE = MixRule(
     passages_per_document=1,
     general_share=1.0,
     weights=EVEN,
+    several_answers="keep",
+    several_answers_margin=1.0,
 )
 NO_GENERAL = pl.DataFrame(schema=PASSAGES.columns)
 TOPICS = ("cooking rice slowly", "sailing at night", "painting a wall", "growing tomatoes", "repairing clocks", "baking bread")
@@ -227,6 +229,41 @@ def test_the_round_trip_keeps_synthetic_queries_that_the_base_finds() -> None:
     assert (trained(found), found.counts["dropped"]) == ({"t0"}, {"failed_round_trip": {"synthetic": 1}})
     small = mixed(PLAIN, judged, replace(RULE, round_trip_rank=2, round_trip_min_passages=13))
     assert (trained(small), small.counts["round_trip"]) == ({"t0", "t1"}, False)
+
+
+FITS = qrels(("t0", "d5#1", 1), ("t1", "d1#0", 1), ("h", "d2#0", 2))  # the base ranks two passages above t1's own
+
+
+@pytest.mark.parametrize(
+    ("rule", "margin", "trained_on", "answers"),
+    [
+        ("keep", 1.0, {"t0", "t1"}, {"d1#0"}),
+        ("all", 1.0, {"t0", "t1"}, {"d0#0", "d0#1", "d1#0"}),
+        ("all", 1.15, {"t0", "t1"}, {"d0#0", "d1#0"}),
+        ("all", 1.3, {"t0", "t1"}, {"d1#0"}),
+        ("drop", 1.0, {"t0"}, set()),
+        ("drop", 1.3, {"t0", "t1"}, {"d1#0"}),
+    ],
+)
+def test_a_query_that_fits_several_passages(rule: str, margin: float, trained_on: set[str], answers: set[str]) -> None:
+    """The base scores d0#0 1.00, d0#1 0.92 and t1's own d1#0 0.84: within the margin they are answers too, or t1 goes.
+
+    Curated t0 is left alone, though eleven passages stand above its answer.
+    """
+    found = mixed(PLAIN, FITS, replace(RULE, several_answers=rule, several_answers_margin=margin))
+    assert trained(found) == trained_on
+    assert set(found.qrels.filter(pl.col("query_id") == "t1", pl.col("grade") > 0)["target_id"]) == answers
+    assert found.counts["dropped"] == ({} if "t1" in trained_on else {"several_answers": {"synthetic": 1}})
+    assert found.counts.get("further_answers", 0) == max(0, len(answers) - 1)
+
+
+def test_a_judged_non_answer_is_no_further_answer() -> None:
+    """And a query that more than ten passages fit is dropped even where all are wanted."""
+    rule = replace(RULE, several_answers="all")
+    found = mixed(PLAIN, pl.concat([FITS, qrels(("t1", "d0#0", 0))]), rule)
+    assert set(found.qrels.filter(pl.col("query_id") == "t1", pl.col("grade") > 0)["target_id"]) == {"d0#1", "d1#0"}
+    vague = mixed(PLAIN, qrels(("t0", "d0#0", 1), ("t1", "d5#1", 1), ("h", "d2#0", 2)), rule)
+    assert vague.counts["dropped"] == {"several_answers": {"synthetic": 1}}
 
 
 @pytest.mark.parametrize(("share", "kept"), [(0.0, 0), (0.5, 1), (1.0, 2), (9.0, 4)])

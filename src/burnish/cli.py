@@ -1,12 +1,16 @@
 """The `burnish` command, for deployment hosts and reviewers: thin, as a stage is."""
 
 import json
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 
 import click
+import yaml
 
 from burnish import errors
+from burnish.report.formatting import clean
 
 PATH = click.Path(path_type=Path)
 
@@ -35,8 +39,7 @@ def search(text: str, folder: Path, model: Path, k: int, as_json: bool) -> None:
         if as_json:
             click.echo(json.dumps(vars(hit), ensure_ascii=False))
         else:
-            snippet = " ".join(hit.text.split())[:160]
-            click.echo(f"{hit.rank:3}  {hit.score:.3f}  {hit.document_id}\n     {snippet}")
+            click.echo(f"{hit.rank:3}  {hit.score:.3f}  {hit.document_id}\n     {clean(hit.text, 160)}")
 
 
 @cli.command()
@@ -58,6 +61,18 @@ def evaluate(model: str, queries: Path, qrels: Path, corpus: Path | None, as_jso
     for name, value in result.items():
         if isinstance(value, float):
             click.echo(f"  {name:12} {value:.4f}")
+
+
+@cli.command()
+@click.argument("folder", type=PATH, default=Path("data/paid"))
+def repair(folder: Path) -> None:
+    """Rewrite what is sound of damaged files in the reply store FOLDER, and put those files aside."""
+    from burnish.synthesis import replies  # noqa: PLC0415
+
+    done = replies.repair(folder)
+    for name, found in sorted(done.items()):
+        click.echo(f"{name}: {found.kept} replies kept, at least {found.lost} lost; the damaged file is {found.aside}")
+    click.echo(f"{folder}: {len(done)} files repaired, {len(replies.ReplyStore(folder))} replies")
 
 
 @cli.command()
@@ -121,6 +136,18 @@ def label(
         labelling.write(queue, out, blind=blind)
     counts = dict(queue["reason"].value_counts().sort("reason").iter_rows())
     click.echo(f"{queue.height} pairs of { ({name: pairs.height for name, pairs in offered.items()}) }: {counts}")
+
+
+@cli.command()
+def plan() -> None:
+    """Say what `synthesize` would ask a language model for, what it costs and how long it takes; nobody is asked."""
+    pipeline = Path("dvc.yaml")
+    if not pipeline.is_file():
+        raise errors.InputError(
+            "dvc.yaml: expected the pipeline here, found none; run `burnish plan` in the repository's folder"
+        )
+    command = yaml.safe_load(pipeline.read_text(encoding="utf-8"))["stages"]["synthesize"]["cmd"]
+    sys.exit(subprocess.run([sys.executable, *shlex.split(command)[1:], "--plan"], check=False).returncode)
 
 
 if __name__ == "__main__":

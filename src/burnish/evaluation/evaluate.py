@@ -35,7 +35,7 @@ def evaluated(model: Path, queries: Path, qrels: Path, *, corpus: Path | None, b
     """
     passages = _beir(corpus) if corpus else _built(built)
     judged = curated(
-        [JudgmentFiles(queries=str(queries), qrels=str(qrels), language="en")],
+        [JudgmentFiles(queries=str(queries), qrels=str(qrels), language="und")],
         Path(),
         passage_ids=frozenset(passages["passage_id"]),
         document_ids=frozenset(passages["document_id"]),

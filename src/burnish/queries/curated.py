@@ -13,6 +13,7 @@ from burnish import tables
 from burnish.documents import duplicates
 from burnish.errors import InputError
 from burnish.knobs import Knobs
+from burnish.languages import language_code
 from burnish.queries import agreement, exports, formats
 from burnish.queries.agreement import GRADES
 from burnish.queries.exports import ExportFiles
@@ -211,6 +212,13 @@ def _with_splits(queries: pl.DataFrame, by_file: pl.DataFrame, shares: Shares) -
     return queries.with_columns(pl.Series("split", splits, dtype=pl.String))
 
 
+def _language(record: dict[str, object], default: str, where: str) -> str:
+    try:
+        return language_code(str(record.get("language") or default))
+    except ValueError as error:
+        raise InputError(f"{where}: language: {error}") from error
+
+
 def _queries(path: Path, language: str) -> pl.DataFrame:
     rows = []
     for number, record in enumerate(formats.records(path), 1):
@@ -226,7 +234,7 @@ def _queries(path: Path, language: str) -> pl.DataFrame:
         row = {
             "query_id": formats.field(record, formats.QUERY_ID, where),
             "text": formats.field(record, formats.QUERY_TEXT, where),
-            "language": str(record.get("language") or language),
+            "language": _language(record, language, where),
             "origin": "curated",
             "split": split,
         }

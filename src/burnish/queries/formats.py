@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from burnish.errors import InputError
+from burnish.queries import tsv
 from burnish.records import json_lines
 
 QUERY_ID = ("query_id", "_id", "qid", "id")
@@ -75,24 +76,6 @@ def field(record: Mapping[str, object], names: tuple[str, ...], where: str) -> s
     raise InputError(f"{where}: expected a field named {' or '.join(names)}, found {sorted(map(str, record))}")
 
 
-def tsv(path: Path, columns: int) -> Iterator[tuple[str, ...]]:
-    """The fields of each line of a file without a header; white space other than tabs counts where tabs are too few."""
-    if not path.is_file():
-        raise InputError(f"{path}: expected a file of {columns} tab-separated columns, found none")
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                text = line.decode().rstrip("\r\n")
-            except UnicodeDecodeError as error:
-                raise InputError(f"{path}, line {number}: not UTF-8: {error}") from error
-            if not text:
-                continue
-            fields = text.split("\t") if text.count("\t") == columns - 1 else text.split(None, columns - 1)
-            if len(fields) != columns:
-                raise InputError(f"{path}, line {number}: expected {columns} columns, found {len(fields)}")
-            yield tuple(fields)
-
-
 def files(root: Path, pattern: str, knob: str) -> list[Path]:
     """The file `pattern`, or the files that it matches as a glob, in order of their names.
 
@@ -136,5 +119,5 @@ def _is_trec(path: Path) -> bool:
 
 
 def _trec(path: Path) -> Iterator[dict[str, object]]:
-    for query, _, target, found in tsv(path, 4):
+    for query, _, target, found in tsv.fields(path, 4):
         yield {"query_id": query, "target_id": target, "grade": found}

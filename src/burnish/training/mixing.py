@@ -16,6 +16,8 @@ from burnish.errors import InputError
 from burnish.queries.judgments import Judged, Shares, held_out_split
 from burnish.search.nearest import exact
 from burnish.tables import QRELS
+from burnish.training import answers
+from burnish.writing import normalised
 
 _MADE = ["synthetic", "extractive"]
 
@@ -45,6 +47,8 @@ class MixRule:
     passages_per_document: int
     general_share: float
     weights: Mapping[str, float]  # by origin; 0 leaves it out
+    several_answers: str
+    several_answers_margin: float
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,10 @@ def mixed(queries: pl.DataFrame, qrels: pl.DataFrame, general_passages: pl.DataF
     boilerplate = _asked_of_others(held, train, rule.leak_threshold)
     held = held.filter(~pl.col("query_id").is_in(list(boilerplate)))
     drop("near_duplicate_of_held_out", _leaking(train, held, rule.leak_threshold))
+    if rule.several_answers != "keep":
+        further, vague = _several_answers(pairs, qrels, corpus, rule)
+        pairs = pl.concat([pairs, further])
+        drop("several_answers", vague)
     if rule.hold_out == "documents":
         drop("held_out_document", _of_held_out_documents(pairs, qrels, held, corpus))
     if rule.round_trip_rank and corpus.passages.height >= rule.round_trip_min_passages:
@@ -154,6 +162,7 @@ def mixed(queries: pl.DataFrame, qrels: pl.DataFrame, general_passages: pl.DataF
         "used": used,
         "pairs": pairs.height,
         "passages": pairs["target_id"].n_unique(),
+        **({} if rule.several_answers == "keep" else {"further_answers": further.height}),
         "dropped": {reason: by_origin for reason, by_origin in drops.items() if by_origin},
         "held_out_dropped": len(boilerplate),
         "held_out": {f"{o} {s}": n for o, s, n in held.group_by("origin", "split").len().sort("origin", "split").iter_rows()},
@@ -207,7 +216,7 @@ def _training_pairs(train: pl.DataFrame, qrels: pl.DataFrame, corpus: Corpus, ru
 def _repeated(train: pl.DataFrame, pairs: pl.DataFrame) -> set[str]:
     """Queries whose normalised text and positives another query of a smaller id has too."""
     targets = pairs.sort("target_id").group_by("query_id").agg(pl.col("target_id").str.join("\0").alias("targets"))
-    texts = train.select("query_id", pl.col("text").map_elements(duplicates.normalised, return_dtype=pl.String))
+    texts = train.select("query_id", pl.col("text").map_elements(normalised, return_dtype=pl.String))
     both = texts.join(targets, on="query_id").sort("query_id")
     return set(both.filter(~pl.struct("text", "targets").is_first_distinct())["query_id"])
 
@@ -233,6 +242,36 @@ def _of_held_out_documents(pairs: pl.DataFrame, qrels: pl.DataFrame, held: pl.Da
     ].to_list()
     passages = groups.filter(pl.col("duplicate_group").is_in(closed))["passage_id"].to_list()
     return set(pairs.filter(pl.col("target_id").is_in(passages))["query_id"])
+
+
+def _several_answers(pairs: pl.DataFrame, qrels: pl.DataFrame, corpus: Corpus, rule: MixRule) -> tuple[pl.DataFrame, set[str]]:
+    """(further positive pairs, queries to drop) of the synthetic queries that the base takes other passages to answer too.
+
+    Under `all` they become positives, but for a query that fits more than a few; under `drop` every such query goes.
+    """
+    place = {name: at for at, name in enumerate(corpus.passages["passage_id"])}
+    made = pairs.filter(pl.col("origin").is_in(_MADE)).sort("query_id", "target_id")
+    known = {query: {place[one] for one in targets} for query, targets in _targets(made).items()}
+    no_answer = _targets(qrels.filter(pl.col("grade") == 0, pl.col("target_id").is_in(list(place))))
+    barred = [{place[one] for one in no_answer.get(query, ())} for query in known]
+    vectors = np.stack([corpus.query_vectors[one] for one in known]) if known else np.empty((0, 0), np.float32)
+    margin = rule.several_answers_margin
+    found = answers.further_answers(vectors, corpus.vectors, list(known.values()), barred, margin=margin)
+    most = answers.MOST if rule.several_answers == "all" else 0
+    vague = {query for query, rows in zip(known, found, strict=True) if len(rows) > most}
+    ids = corpus.passages["passage_id"].to_list()
+    first = {row["query_id"]: row for row in made.unique("query_id", keep="first", maintain_order=True).iter_rows(named=True)}
+    further = [
+        first[query] | {"target_id": ids[row]}
+        for query, rows in zip(known, found, strict=True)
+        if query not in vague
+        for row in rows
+    ]
+    return pl.DataFrame(further, schema=QRELS.columns), vague
+
+
+def _targets(rows: pl.DataFrame) -> dict[str, list[str]]:
+    return dict(rows.group_by("query_id", maintain_order=True).agg("target_id").iter_rows())
 
 
 def _beyond_rank(pairs: pl.DataFrame, corpus: Corpus, most: int) -> set[str]:
