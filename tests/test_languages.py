@@ -48,9 +48,18 @@ def made(tmp_path_factory: pytest.TempPathFactory, base_model: Path) -> Iterator
     params["extract"] |= {"max_tokens": 128, "min_tokens": 0}
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     run("extract", folder, documents="documents", model=base_model, out="corpus")
-    run("collect", folder, corpus="corpus", judged="judged", general="general", out="collected")
+    run("collect", folder, corpus="corpus", judged="judged", logs="logs", general="general", out="collected")
     table = {"passages": "corpus/passages.parquet", "documents": "corpus/documents.parquet"}
-    run("synthesize", folder, **table, recorded="none", store="none", prompts=ROOT / "prompts", out="synthetic")
+    run(
+        "synthesize",
+        folder,
+        **table,
+        training="collected/training",
+        recorded="none",
+        store="none",
+        prompts=ROOT / "prompts",
+        out="synthetic",
+    )
     yield folder
 
 
