@@ -71,7 +71,9 @@ def main() -> None: ...
 def scale(events: tuple[int, ...], folder: Path | None) -> None:
     """Time, memory and disk of reading so many events."""
     click.echo(f"memory_gb {RULE.memory_gb}")
-    click.echo("| events | log, GB | wall, s | CPU, s | peak resident, GB | peak disk beside the log, GB | queries used | pairs used |")
+    click.echo(
+        "| events | log, GB | wall, s | CPU, s | peak resident, GB | peak disk beside the log, GB | queries used | pairs used |"
+    )
     click.echo("|---|---|---|---|---|---|---|---|")
     context = multiprocessing.get_context("spawn")
     for number in events or (1_000_000,):
@@ -113,13 +115,16 @@ def truth() -> None:
         for versions in (1, 3):
             known = simulation.world(200, depth=10, versions=versions, noise=noise, seed=1)
             for model, clicks in simulation.MODELS.items():
-                for events in (20_000, 100_000, 1_000_000):
+                for events in (20_000, 100_000, 500_000):
                     with tempfile.TemporaryDirectory() as name:
                         path = Path(name) / "log.parquet"
                         rows = simulation.write_log(path, known, clicks, events=events, seed=2)
                         plain = simulation.recovered(path, Path(name), rule(position_share=1.0, position_anchor=1e12))
                         found = simulation.recovered(path, Path(name), rule())
-                    taus = [simulation.agreement(frame, known, score) for frame, score in ((found, raw), (plain, ratio), (found, ratio))]
+                    taus = [
+                        simulation.agreement(frame, known, score)
+                        for frame, score in ((found, raw), (plain, ratio), (found, ratio))
+                    ]
                     figures = " | ".join(f"{tau:.3f}" for tau in taus)
                     click.echo(f"| {model} | {noise} | {versions} | {rows:,} | {figures} |")
 

@@ -87,7 +87,9 @@ def test_names_of_columns_may_hold_anything(tmp_path: Path) -> None:
     odd = "q'\".x"
     row = clicklog.event("tea", "d1") | {odd: "oolong"}
     clicklog.lines(tmp_path / "log.jsonl", [row])
-    pl.DataFrame([row], infer_schema_length=None).with_columns(pl.col("dwell").cast(pl.Float64)).write_parquet(tmp_path / "log.parquet")
+    pl.DataFrame([row], infer_schema_length=None).with_columns(pl.col("dwell").cast(pl.Float64)).write_parquet(
+        tmp_path / "log.parquet"
+    )
     for name in ("log.jsonl", "log.parquet"):
         assert clicklog.rows(clicklog.staged(tmp_path, clicklog.rule(), table(name, query=odd)).events, "text") == [("oolong",)]
 
@@ -127,7 +129,9 @@ def test_a_second_csv_counts_its_own_lines(tmp_path: Path) -> None:
         ("log.csv", CSV.replace("click", "tap"), {"action": "action"}, None),
     ],
 )
-def test_a_table_that_cannot_be_used_is_told(tmp_path: Path, name: str, content: str, columns: dict[str, str], told: str | None) -> None:
+def test_a_table_that_cannot_be_used_is_told(
+    tmp_path: Path, name: str, content: str, columns: dict[str, str], told: str | None
+) -> None:
     """By file and knob; a table of other actions is none only if it has none that counts."""
     (tmp_path / name).write_text(content)
     if told is None:

@@ -76,7 +76,9 @@ def test_long_numbers_are_a_knob() -> None:
     assert masked("ean 4006381333931", 13).kinds == ()
 
 
-LIKELY = st.sampled_from(["@", "＠", "﹫", ".", ":", "：", "-", " ", "+", "①", "⑩", "㍙", "½", "٣", "५", "９", "ab", "example.com", "f"])
+LIKELY = st.sampled_from(
+    ["@", "＠", "﹫", ".", ":", "：", "-", " ", "+", "①", "⑩", "㍙", "½", "٣", "५", "９", "ab", "example.com", "f"]
+)
 
 
 @given(st.lists(LIKELY | st.integers(0, 99_999).map(str) | st.text(max_size=6), max_size=14).map("".join))

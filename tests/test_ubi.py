@@ -113,8 +113,16 @@ def test_every_record_that_cannot_be_used_is_counted(tmp_path: Path) -> None:
     [
         ([QUERY, "{broken"], [EVENT], "queries.ndjson (`collect.logs[0].queries`): 1 of 2 records are malformed"),
         ([], [EVENT], "queries.ndjson (`collect.logs[0].queries`): expected records, found none"),
-        ([{"query": "tea", "id": 1}], [EVENT], "expected records with query_id, user_query and client_id; found 1 and none of use"),
-        ([QUERY], [{"clicked": "d1"}], "expected records with query_id, object_id and one of the actions; found 1 and none of use"),
+        (
+            [{"query": "tea", "id": 1}],
+            [EVENT],
+            "expected records with query_id, user_query and client_id; found 1 and none of use",
+        ),
+        (
+            [QUERY],
+            [{"clicked": "d1"}],
+            "expected records with query_id, object_id and one of the actions; found 1 and none of use",
+        ),
     ],
 )
 def test_a_log_that_is_none_is_told(tmp_path: Path, queries: list[Any], events: list[Any], told: str) -> None:
@@ -126,5 +134,7 @@ def test_a_log_that_is_none_is_told(tmp_path: Path, queries: list[Any], events: 
 
 def test_a_log_that_is_not_there_is_told(tmp_path: Path) -> None:
     """The knob may be mended or emptied."""
-    with pytest.raises(InputError, match=r"queries\.ndjson: expected a search log, found no file; mend `collect\.logs\[0\]\.queries`"):
+    with pytest.raises(
+        InputError, match=r"queries\.ndjson: expected a search log, found no file; mend `collect\.logs\[0\]\.queries`"
+    ):
         clicklog.staged(tmp_path, clicklog.rule(), clicklog.UBI)

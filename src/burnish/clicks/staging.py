@@ -50,7 +50,9 @@ def connected(rule: ClickRule) -> duckdb.DuckDBPyConnection:
     """A database that cannot spill, with the macros of every first projection."""
     connection = duckdb.connect()
     connection.execute(f"set temp_directory = ''; set memory_limit = '{rule.memory_gb}GB'; set TimeZone = 'UTC'")
-    connection.execute(f"set enable_progress_bar = false; set preserve_insertion_order = false; set threads = {threads(rule.memory_gb)}")
+    connection.execute(
+        f"set enable_progress_bar = false; set preserve_insertion_order = false; set threads = {threads(rule.memory_gb)}"
+    )
     connection.execute(f"set variable salt = '{secrets.token_hex(16)}'")
     connection.create_function("mask", _mask(rule.max_digits), ["VARCHAR"], _MASKED, type=PythonUDFType.ARROW)
     connection.execute(
