@@ -115,7 +115,7 @@ def truth() -> None:
         for versions in (1, 3):
             known = simulation.world(200, depth=10, versions=versions, noise=noise, seed=1)
             for model, clicks in simulation.MODELS.items():
-                for events in (20_000, 100_000, 1_000_000):
+                for events in (20_000, 100_000, 500_000):
                     with tempfile.TemporaryDirectory() as name:
                         path = Path(name) / "log.parquet"
                         rows = simulation.write_log(path, known, clicks, events=events, seed=2)

@@ -77,7 +77,8 @@ def _counted(connection: duckdb.DuckDBPyConnection, logs: list[Staged], units: M
     counts["click_rates"] = rates
     if not ends["used"]:
         raise InputError(
-            f"collect.logs: no query is left; queries: {counts['queries']}, clicks: {counts['clicks']}, pairs: {counts['pairs']}; "
+            f"collect.logs: no query is left; queries: {counts['queries']}, sessions: {counts['sessions']}, clicks: {counts['clicks']}, "
+            f"pairs: {counts['pairs']}; "
             "lower what cuts most of `collect.clicks`, or give longer logs"
         )
     return Collected(judged, counts)

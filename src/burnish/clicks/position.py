@@ -73,7 +73,7 @@ def cut_navigational(connection: duckdb.DuckDBPyConnection, rule: ClickRule) -> 
     return _number(connection, "select count(*) from navigational")
 
 
-def weigh(connection: duckdb.DuckDBPyConnection, rule: ClickRule) -> dict[str, list[float]]:
+def weigh(connection: duckdb.DuckDBPyConnection, rule: ClickRule) -> dict[str, dict[int, float]]:
     """Make pairs(query, target, showings, clicking, ratio); the rates by rank of each curve, scaled so that ratios average 1.
 
     Curves are named by their log's number, and "N inferred" where what was shown was inferred.
@@ -100,9 +100,9 @@ def weigh(connection: duckdb.DuckDBPyConnection, rule: ClickRule) -> dict[str, l
                    / (sum((c.showings * rate)::{_EXACT}) + {rule.prior}) as ratio
             from cells c join rates using (curve, rank) join ranks using (curve, rank) group by query, target"""
     )
-    found: dict[str, list[float]] = {}
-    for curve, rate in connection.execute("select curve, rate from rates order by curve, rank").fetchall():
-        found.setdefault(f"{curve // 2}{' inferred' * (curve % 2)}", []).append(rate)
+    found: dict[str, dict[int, float]] = {}
+    for curve, rank, rate in connection.execute("select curve, rank, rate from rates order by curve, rank").fetchall():
+        found.setdefault(f"{curve // 2}{' inferred' * (curve % 2)}", {})[rank] = rate
     return found
 
 

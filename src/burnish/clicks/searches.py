@@ -68,15 +68,14 @@ def load(connection: duckdb.DuckDBPyConnection, logs: Sequence[Staged]) -> None:
     for name, queries in parts.items():
         connection.execute(f"create view {name} as {' union all '.join(queries)}")
     connection.execute("create table texts (text varchar, key varchar, words integer, times bigint)")
-    other = connection.cursor()
-    spellings = other.sql("select text, count(*) as times from search_rows group by text").to_arrow_reader(_BATCH)
-    for batch in spellings:
-        keys = [query_key(text) for text in batch.column(0).to_pylist()]
-        columns = [batch.column(0), pa.array(keys, pa.string()), pa.array(map(words, keys), pa.int32()), batch.column(1)]
-        connection.register("batch", pa.table(columns, names=["text", "key", "words", "times"]))
-        connection.execute("insert into texts select * from batch")
-        connection.unregister("batch")
-    other.close()
+    with connection.cursor() as other:
+        spellings = other.sql("select text, count(*) as times from search_rows group by text").to_arrow_reader(_BATCH)
+        for batch in spellings:
+            keys = [query_key(text) for text in batch.column(0).to_pylist()]
+            columns = [batch.column(0), pa.array(keys, pa.string()), pa.array(map(words, keys), pa.int32()), batch.column(1)]
+            connection.register("batch", pa.table(columns, names=["text", "key", "words", "times"]))
+            connection.execute("insert into texts select * from batch")
+            connection.unregister("batch")
 
 
 def keep(connection: duckdb.DuckDBPyConnection, rule: ClickRule) -> dict[str, Any]:

@@ -1,0 +1,95 @@
+"""Who asked what: joined spellings, several people, sessions once, no robots."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import clicklog
+from burnish.clicks import searches
+from burnish.clicks.rule import ClickRule
+
+
+def kept(folder: Path, rows: list[Any], chosen: ClickRule) -> tuple[dict[str, int], dict[str, Any]]:
+    """(people by the key of each kept query, the counts) of a table log of these rows."""
+    clicklog.lines(folder / "log.jsonl", rows)
+    with searches.connected(chosen, folder / "spill") as connection:
+        searches.load(connection, [clicklog.staged(folder, chosen)])
+        counts = searches.keep(connection, chosen)
+        people = connection.execute("select distinct key, people from kept join asked using (query)").fetchall()
+    return dict(people), counts
+
+
+def test_spellings_are_one_query(tmp_path: Path) -> None:
+    """Case, punctuation, width and white space do not part them; a mask does."""
+    texts = ["Brew TEA?", "brew  tea", "ｂｒｅｗ tea", "brew tea 4111111111111111"]
+    rows = [clicklog.event(text, "d1", user=str(at)) for at, text in enumerate(texts)]
+    people, counts = kept(tmp_path, rows, clicklog.rule())
+    assert people == {"brew tea": 3, "brew tea […]": 1}
+    assert counts["masked"] == {"card": 1}
+
+
+def test_a_query_of_too_few_people_is_cut(tmp_path: Path) -> None:
+    """However often they ask, in however many sessions."""
+    rows = [clicklog.event("ours", "d1", user=one) for one in "abc"]
+    rows += [clicklog.event("mine", "d1", user="a", session=str(at)) for at in range(9)]
+    people, counts = kept(tmp_path, rows, clicklog.rule(min_users=3))
+    assert people == {"ours": 3}
+    assert counts["queries"] == {"found": 2, "empty": 0, "below_min_users": 1}
+
+
+def test_a_text_without_a_word_is_cut(tmp_path: Path) -> None:
+    """Punctuation asks nothing, and what was nothing but a number neither."""
+    rows = [clicklog.event(text, "d1") for text in ("???", "123456789012", "tea")]
+    people, counts = kept(tmp_path, rows, clicklog.rule())
+    assert set(people) == {"tea"}
+    assert counts["queries"] == {"found": 2, "empty": 1, "below_min_users": 0}
+
+
+@pytest.mark.parametrize(
+    ("robots", "seconds", "cut"),
+    [
+        ({"queries": 11}, 600, True),
+        ({"queries": 12}, 600, False),
+        ({"clicks": 11}, 600, True),
+        ({"queries_per_minute": 60.0}, 5, True),
+        ({"queries_per_minute": 60.0}, 600, False),
+    ],
+)
+def test_a_robots_session_is_cut(tmp_path: Path, robots: dict[str, float], seconds: int, *, cut: bool) -> None:
+    """By queries, clicks, or queries a minute; other sessions of the same queries stay."""
+    limits = {"queries": 100, "clicks": 100, "queries_per_minute": 1000.0} | robots
+    texts = [f"tea {'x' * at}" for at in range(12)]
+    rows = [
+        clicklog.event(text, "d1", user="robot", timestamp=clicklog.DAY + seconds * at / 11) for at, text in enumerate(texts)
+    ]
+    rows.append(clicklog.event(texts[0], "d1", user="person"))
+    people, counts = kept(tmp_path, rows, clicklog.rule(robots=limits))
+    assert len(people) == (1 if cut else 12)
+    assert counts["sessions"] == {"found": 2, "robots": int(cut)}
+    assert counts["clicks"] == {"found": 13, "of_kept_queries": 1 if cut else 13}
+
+
+def test_a_ubi_query_id_of_two_queries_is_no_id(tmp_path: Path) -> None:
+    """A click on it may belong to either, so it belongs to none."""
+    query = {"query_id": "q", "client_id": "c", "user_query": "tea", "query_response_hit_ids": ["d1", "d2"]}
+    event = {"query_id": "q", "action_name": "click", "event_attributes": {"object": {"object_id": "d1"}}}
+    clicklog.lines(tmp_path / "events.ndjson", [event])
+    for texts, clicks in ((["tea", "tea"], 1), (["tea", "cups"], 0)):
+        clicklog.lines(tmp_path / "queries.ndjson", [query | {"user_query": text} for text in texts])
+        chosen = clicklog.rule()
+        with clicklog.loaded(tmp_path, chosen, [clicklog.staged(tmp_path, chosen, clicklog.UBI)]) as connection:
+            assert connection.execute("select count(*) from clicks").fetchall() == [(clicks,)]
+            assert connection.execute("select count(*) from impressions").fetchall() == [(4,)]
+
+
+def test_people_of_two_logs_are_counted_once(tmp_path: Path) -> None:
+    """The same client in both is one person, in two sessions."""
+    chosen = clicklog.rule()
+    clicklog.lines(tmp_path / "log.jsonl", [clicklog.event("tea", "d1", user="a")])
+    with clicklog.staging.connected(chosen) as connection:
+        logs = [
+            clicklog.event_table.staged(connection, clicklog.TABLE, number, tmp_path, tmp_path, chosen) for number in (0, 1)
+        ]
+    with clicklog.loaded(tmp_path, chosen, logs) as connection:
+        assert connection.execute("select people, sessions from kept").fetchall() == [(1, 2)]
