@@ -282,6 +282,7 @@ def write_data(folder: Path) -> None:
         path.write_text(f"# {title}\n\n{text}\n", encoding="utf-8")
     for name in ("judged", "logs", "general", "replies"):
         (data / name).mkdir()
+    (folder / "data/logs/README.md").write_text("No logs.\n", encoding="utf-8")  # Git keeps no empty folder
     (data / "replies/README.md").write_text("Recorded replies: none.\n", encoding="utf-8")
     judged = [line.split(" ", 2) for line in _JUDGED.strip().splitlines()]
     rows = [{"query_id": f"q{at:02}", "text": text, "split": split} for at, (split, _, text) in enumerate(judged)]

@@ -180,7 +180,7 @@ def test_pairs_of_a_log_are_trained_on(tmp_path: Path) -> None:
     """A log over the small corpus becomes queries of origin clicks, which mix offers to training."""
     chosen = clicklog.rule(min_users=5, min_impressions=10).model_dump()
     knobs = {"collect.logs": [LOG.model_dump()], "collect.clicks": chosen, "mix.max_leak_share": 1.0}
-    small.write(tmp_path, knobs | {"synthesize.provider": "extractive", "mix.origins": ["clicks", "general"]})
+    small.write(tmp_path, knobs | {"synthesize.provider": "extractive", "mix.weights.extractive": 0.0})
     ubi_log(tmp_path / "data/logs")
     with contextlib.chdir(tmp_path):
         for name in ("base", "extract", "collect", "synthesize", "embed-base", "mix", "mine"):
