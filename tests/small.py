@@ -284,6 +284,7 @@ def write_data(folder: Path) -> None:
         (data / name).mkdir()
     (folder / "data/logs/README.md").write_text("No logs.\n", encoding="utf-8")  # Git keeps no empty folder
     (data / "replies/README.md").write_text("Recorded replies: none.\n", encoding="utf-8")
+    (data / "logs/README.md").write_text("Search logs: none.\n", encoding="utf-8")
     judged = [line.split(" ", 2) for line in _JUDGED.strip().splitlines()]
     rows = [{"query_id": f"q{at:02}", "text": text, "split": split} for at, (split, _, text) in enumerate(judged)]
     (data / "judged/queries.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")

@@ -1,8 +1,10 @@
 """Personal data in query texts, in several scripts, and what must not be taken for it."""
 
+from collections.abc import Callable, Iterator
+
 import duckdb
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from burnish.clicks.privacy import MASK, SUSPECT, masked
@@ -81,9 +83,15 @@ LIKELY = st.sampled_from(
 )
 
 
-@given(st.lists(LIKELY | st.integers(0, 99_999).map(str) | st.text(max_size=6), max_size=14).map("".join))
-def test_no_text_that_would_be_masked_is_spared(text: str) -> None:
+@pytest.fixture(scope="module")
+def spared() -> Iterator[Callable[[str], bool]]:
+    """A function that says whether SQL would spare a text the slow look."""
+    with duckdb.connect() as connection:
+        yield lambda text: connection.execute(f"select not regexp_matches(?, '{SUSPECT}')", [text]).fetchall() == [(True,)]
+
+
+@settings(deadline=None)
+@given(text=st.lists(LIKELY | st.integers(0, 99_999).map(str) | st.text(max_size=6), max_size=14).map("".join))
+def test_no_text_that_would_be_masked_is_spared(spared: Callable[[str], bool], text: str) -> None:
     """SQL asks Python about every text in which Python would find something."""
-    if masked(text, 4).kinds:
-        with duckdb.connect() as connection:
-            assert connection.execute(f"select regexp_matches(?, '{SUSPECT}')", [text]).fetchall() == [(True,)]
+    assert not (masked(text, 4).kinds and spared(text))

@@ -67,7 +67,8 @@ def test_a_robots_session_is_cut(tmp_path: Path, robots: dict[str, float], secon
     people, counts = kept(tmp_path, rows, clicklog.rule(robots=limits))
     assert len(people) == (1 if cut else 12)
     assert counts["sessions"] == {"found": 2, "robots": int(cut)}
-    assert counts["clicks"] == {"found": 13, "of_kept_queries": 1 if cut else 13}
+    counted = {"found": 13, "of_robots": 12 * cut, "of_kept_queries": 13 - 12 * cut, "of_cut_queries": 0, "without_query": 0}
+    assert counts["clicks"] == counted
 
 
 def test_a_ubi_query_id_of_two_queries_is_no_id(tmp_path: Path) -> None:
@@ -78,8 +79,10 @@ def test_a_ubi_query_id_of_two_queries_is_no_id(tmp_path: Path) -> None:
     for texts, clicks in ((["tea", "tea"], 1), (["tea", "cups"], 0)):
         clicklog.lines(tmp_path / "queries.ndjson", [query | {"user_query": text} for text in texts])
         chosen = clicklog.rule()
-        with clicklog.loaded(tmp_path, chosen, [clicklog.staged(tmp_path, chosen, clicklog.UBI)]) as connection:
-            assert connection.execute("select count(*) from clicks").fetchall() == [(clicks,)]
+        with searches.connected(chosen, tmp_path / "spill") as connection:
+            searches.load(connection, [clicklog.staged(tmp_path, chosen, clicklog.UBI)])
+            counts = searches.keep(connection, chosen)
+            assert (counts["clicks"]["found"], counts["clicks"]["without_query"]) == (clicks, 1 - clicks)
             assert connection.execute("select count(*) from impressions").fetchall() == [(4,)]
 
 

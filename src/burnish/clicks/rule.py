@@ -26,10 +26,10 @@ class Columns(Knobs):
 
     query: Name
     target: Name
+    rank: Name  # from the top; where counting starts does not matter
     action: Name | None  # without it every row is a click
     user: Name | None
     session: Name | None
-    rank: Name | None
     timestamp: Name | None
     dwell: Name | None  # seconds
 

@@ -60,8 +60,8 @@ def words(key: str) -> int:
 
 
 def load(connection: duckdb.DuckDBPyConnection, logs: Sequence[Staged]) -> None:
-    """Make the views search_rows, impression_rows and click_rows over all logs, and the table texts."""
-    parts: dict[str, list[str]] = {"search_rows": [], "impression_rows": [], "click_rows": []}
+    """Make the views search_rows, impression_rows, click_rows and lost_clicks over all logs, and the table texts."""
+    parts: dict[str, list[str]] = {"search_rows": [], "impression_rows": [], "click_rows": [], "lost_clicks": []}
     for log in logs:
         for name, query in (_of_table(log) if log.searches is None else _of_ubi(connection, log)).items():
             parts[name].append(query)
@@ -128,16 +128,20 @@ def _counts(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     queries = number("select count(distinct query) from asked")
     empty = number("select count(distinct query) from asked where key = ''")
     kept = number("select count(*) from kept")
+    clicks = {
+        "found": number("select count(*) from click_rows"),
+        "of_robots": number("select count(*) from click_rows semi join (from sessions where robot) using (session)"),
+        "of_kept_queries": number("select count(*) from clicks"),
+        "without_query": number("select count(*) from lost_clicks"),
+    }
     return {
         "masked": dict(sorted(masked)),
         "sessions": {
             "found": number("select count(*) from sessions"),
             "robots": number("select count(*) from sessions where robot"),
         },
-        "clicks": {
-            "found": number("select count(*) from click_rows"),
-            "of_kept_queries": number("select count(*) from clicks"),
-        },
+        "searches": number("select count(*) from searches"),
+        "clicks": clicks | {"of_cut_queries": clicks["found"] - clicks["of_robots"] - clicks["of_kept_queries"]},
         "queries": {"found": queries, "empty": empty, "below_min_users": queries - empty - kept},
     }
 
@@ -148,6 +152,7 @@ def _of_table(log: Staged) -> dict[str, str]:
         "search_rows": f"select {log.number} as source, session, person, text, kinds, time, not clicked as listed {rows}",
         "impression_rows": f"select session, text, target, rank, time {rows} and not clicked",
         "click_rows": f"select session, text, target, rank, time, dwell {rows} and clicked",
+        "lost_clicks": f"select target {rows} and false",
     }
 
 
@@ -161,6 +166,7 @@ def _of_ubi(connection: duckdb.DuckDBPyConnection, log: Staged) -> dict[str, str
             group by search having min(session) = max(session) and min(text) = max(text)"""
     )
     events = f"from read_parquet('{quoted(log.events)}') join ubi_{n} using (search) where fault is null"
+    lost = f"from read_parquet('{quoted(log.events)}') anti join ubi_{n} using (search) where fault is null"
     return {
         "search_rows": f"select {n} as source, session, person, text, kinds, time, coalesce(len(targets), 0) > 0 as listed {rows} "
         f"union all select {n}, session, person, text, '', time, true {events} and not clicked",
@@ -168,4 +174,5 @@ def _of_ubi(connection: duckdb.DuckDBPyConnection, log: Staged) -> dict[str, str
         f"generate_subscripts(targets, 1)::integer as rank, time {rows}) where target <> '' "
         f"union all select session, text, target, rank, time {events} and not clicked",
         "click_rows": f"select session, text, target, rank, time, dwell {events} and clicked",
+        "lost_clicks": f"select target {lost} and clicked",
     }
