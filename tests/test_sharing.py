@@ -69,6 +69,7 @@ def write(folder: Path, server: loopback.Service, documents: list[str]) -> dict[
         "recorded": "recorded",
         "store": "data/paid",
         "prompts": ROOT / "prompts",
+        "training": "training",
         "out": "out",
     }
 
