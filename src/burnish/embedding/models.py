@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from importlib.resources import files
@@ -12,6 +13,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from sentence_transformers import SentenceTransformer
 
 from burnish import atomic
+from burnish.embedding import families
 from burnish.errors import InputError
 
 # What a model computes is decided by these files alone; a model card or another framework's weights do not count.
@@ -32,7 +34,8 @@ def fetch(name: str, *, revision: str, sha256: str, prompts: Mapping[str, str | 
         out: the folder to make.
 
     Raises:
-        InputError: the model is not there, holds no safetensors, or has another digest.
+        InputError: the model is not there, holds no safetensors, has another digest, or comes without the prompts that its
+            family was trained with.
     """
     with atomic.folder(out) as made:
         _copy(_found(name, revision), made)
@@ -46,25 +49,45 @@ def fetch(name: str, *, revision: str, sha256: str, prompts: Mapping[str, str | 
                 f"base.model {name}: {WEIGHTS} has sha256 {found}, expected {sha256}; the file is damaged or not the "
                 "model that you named: fetch it again, or set base.sha256 to the digest that its publisher lists"
             )
-        _set_prompts(made / "config_sentence_transformers.json", prompts)
+        found_prompts = _set_prompts(made / "config_sentence_transformers.json", prompts)
+        if family := families.of_model(name, made):
+            families.check(family, name, {role: found_prompts.get(role) for role in prompts if prompts[role] is None})
         atomic.write_json(made / ORIGIN, {"model": name, "revision": revision, "sha256": found})
 
 
-def _found(name: str, revision: str) -> Path:
+def located(name: str, knob: str) -> Path:
+    """The folder of another model than the base: a local folder, `pypi:MODULE`, or a hub id with its commit, `id@commit`.
+
+    Args:
+        name: as above.
+        knob: what named it, for messages.
+
+    Raises:
+        InputError: it is not there, or a hub id comes without 40 hexadecimal digits of a commit.
+    """
+    model, _, commit = name.partition("@")
+    if Path(name).is_dir() or name.startswith("pypi:"):
+        model, commit = name, ""
+    elif not re.fullmatch("[0-9a-f]{40}", commit):
+        raise InputError(f"{knob} {name}: no such folder; a hub id needs its commit, as in `{model}@<40 hexadecimal digits>`")
+    return _found(model, commit, knob)
+
+
+def _found(name: str, revision: str, knob: str = "base.model") -> Path:
     if name.startswith("pypi:"):
         module = name.removeprefix("pypi:")
         try:
             return Path(str(files(module) / "model"))
         except (ModuleNotFoundError, ValueError, TypeError) as error:
-            raise InputError(f"base.model {name}: package {module!r} is not installed; run `make setup`") from error
+            raise InputError(f"{knob} {name}: package {module!r} is not installed; run `make setup`") from error
     if Path(name).is_dir():
         return Path(name)
     if not revision:
-        raise InputError(f"base.model {name}: no such folder; for a hub id set base.revision to a commit, not a branch")
+        raise InputError(f"{knob} {name}: no such folder; for a hub id set base.revision to a commit, not a branch")
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=_PATTERNS))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        raise InputError(f"base.model {name} at revision {revision}: the hub did not give it: {error}") from error
+        raise InputError(f"{knob} {name} at revision {revision}: the hub did not give it: {error}") from error
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -75,10 +98,19 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copyfile(path, place)
 
 
-def _set_prompts(path: Path, prompts: Mapping[str, str | None]) -> None:
+def _set_prompts(path: Path, prompts: Mapping[str, str | None]) -> dict[str, str]:
+    """Write the prompts that the knobs set over those that the model brings; return what holds.
+
+    A passage prompt that the model names "passage" or "corpus" is named "document", or sentence-transformers would not use it.
+    """
     config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    chosen = {role: text for role, text in prompts.items() if text is not None}
-    atomic.write_json(path, config | {"prompts": (config.get("prompts") or {}) | chosen})
+    brought = dict(config.get("prompts") or {})
+    others = [found for name in ("passage", "corpus") if (found := brought.pop(name, None))]
+    if others and not brought.get("document"):
+        brought["document"] = others[0]
+    found = brought | {role: text for role, text in prompts.items() if text is not None}
+    atomic.write_json(path, config | {"prompts": found})
+    return found
 
 
 def digest(folder: Path) -> str:

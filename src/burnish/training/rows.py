@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from burnish import tables
 from burnish.embedding.vectors import Vectors
 from burnish.training.losses import FalseNegatives
+from burnish.training.parts import Part
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,14 @@ class TrainingSet:
         passages: the positive and the negatives of each row, as places in `texts`; shape (rows, 1 + negatives).
         texts: the passages' texts.
         masks: which passages of a batch may not be a row's negatives.
+        taught: a teacher's scores of each row's passages, shape as `passages`; None without a teacher.
     """
 
     queries: Sequence[str]
     passages: NDArray[np.int64]
     texts: Sequence[str]
     masks: FalseNegatives
+    taught: Vectors | None = None
 
     def dataset(self) -> Dataset:
         """The rows as the trainer takes them: query, positive, negatives, and the row number as label."""
@@ -36,15 +39,6 @@ class TrainingSet:
             for column in range(self.passages.shape[1])
         }
         return Dataset.from_dict({"query": list(self.queries), **columns, "label": list(range(len(self.queries)))})
-
-
-@dataclass(frozen=True)
-class Part:
-    """The domain, or the general set: its queries, its passages and the base model's vectors of the passages."""
-
-    queries: pl.DataFrame
-    passages: pl.DataFrame
-    vectors: Vectors  # shape (passages, dimensions)
 
 
 def training_set(
