@@ -59,7 +59,7 @@ def of_model(name: str, folder: Path) -> Family | None:
     card = Path(name) / "README.md"
     lines = card.read_text(encoding="utf-8", errors="replace").splitlines()[:200] if card.is_file() else []
     titles = [line for line in lines if re.match(r"(#|name:|- name:|model_name:|base_model:|model-index:)\s?", line)]
-    hints = "\n".join([name, str(own), *titles]).lower()
+    hints = "\n".join([Path(name).name, str(own), *titles]).lower()  # no folder above a model names it
     return next((family for family in FAMILIES if re.search(family.pattern, hints)), None)
 
 
