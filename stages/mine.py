@@ -12,7 +12,8 @@ from burnish.embedding import models, vectors
 from burnish.embedding.teachers import teacher
 from burnish.errors import InputError, run
 from burnish.knobs import Knobs
-from burnish.tables import NEGATIVES, PASSAGES, QRELS, QUERIES
+from burnish.search.retrieval import passage_languages
+from burnish.tables import DOCUMENTS, NEGATIVES, PASSAGES, QRELS, QUERIES
 from burnish.training.mining import Rule
 from burnish.training.negatives import of_parts
 from burnish.training.parts import Part
@@ -46,6 +47,7 @@ class MineKnobs(Knobs):
 @click.command(help=__doc__)
 @click.option("--params", type=click.Path(path_type=Path), required=True, help="File whose section `mine` holds the knobs.")
 @click.option("--passages", "corpus", type=click.Path(path_type=Path), required=True, help="The corpus's passages.")
+@click.option("--documents", type=click.Path(path_type=Path), required=True, help="The corpus's documents.")
 @click.option("--general", type=click.Path(path_type=Path), required=True, help="The general set's passages.")
 @click.option("--training", type=click.Path(path_type=Path), required=True, help="Folder of the training set.")
 @click.option(
@@ -59,7 +61,7 @@ class MineKnobs(Knobs):
 )
 @click.option("--store", type=click.Path(path_type=Path), required=True, help="Folder of the store of vectors and scores.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for negatives and counts.")
-def main(params: Path, corpus: Path, general: Path, training: Path, passage_vectors: Path, general_vectors: Path, store: Path, out: Path) -> None:  # fmt: skip
+def main(params: Path, corpus: Path, documents: Path, general: Path, training: Path, passage_vectors: Path, general_vectors: Path, store: Path, out: Path) -> None:  # fmt: skip
     """Training set, base vectors -> negatives, counts."""
     chosen = knobs.section(params, "mine", MineKnobs)
     if chosen.first_rank > chosen.last_rank:
@@ -72,6 +74,7 @@ def main(params: Path, corpus: Path, general: Path, training: Path, passage_vect
     qrels = tables.read(QRELS, training / "qrels.parquet")
     ids = queries["query_id"].to_list()
     known = dict(zip(ids, vectors.read(training / "vectors.parquet", ids), strict=True))
+    named = tables.read(DOCUMENTS, documents)
     parts = {}
     is_general = pl.col("origin") == "general"
     for name, source, embedded, asked in (
@@ -79,7 +82,8 @@ def main(params: Path, corpus: Path, general: Path, training: Path, passage_vect
         ("general", general, general_vectors, queries.filter(is_general)),
     ):
         passages = tables.read(PASSAGES, source)
-        parts[name] = Part(asked, passages, vectors.read(embedded, passages["passage_id"].to_list()))
+        languages = passage_languages(passages, named, asked["language"].mode().sort()[0]) if asked.height else ()
+        parts[name] = Part(asked, passages, vectors.read(embedded, passages["passage_id"].to_list()), languages)
     made, counts = of_parts(parts, qrels, known, rule, judge.relevance if judge else None)
     with atomic.folder(out) as folder:
         tables.write(made, NEGATIVES, folder / "negatives.parquet")

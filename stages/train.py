@@ -12,7 +12,8 @@ from burnish.embedding import models, vectors
 from burnish.embedding.teachers import Embedder, teacher
 from burnish.errors import InputError, run
 from burnish.knobs import Knobs
-from burnish.tables import NEGATIVES, PASSAGES, QRELS, QUERIES
+from burnish.search.retrieval import passage_languages
+from burnish.tables import DOCUMENTS, NEGATIVES, PASSAGES, QRELS, QUERIES
 from burnish.training import curve, devset, objectives, rounds
 from burnish.training.losses import Hardness
 from burnish.training.mining import Rule
@@ -53,6 +54,7 @@ class TrainKnobs(Knobs):
 @click.option("--params", type=click.Path(path_type=Path), required=True, help="File whose section `train` holds the knobs.")
 @click.option("--model", type=click.Path(path_type=Path), required=True, help="Folder of the base model.")
 @click.option("--passages", "corpus", type=click.Path(path_type=Path), required=True, help="The corpus's passages.")
+@click.option("--documents", type=click.Path(path_type=Path), required=True, help="The corpus's documents.")
 @click.option("--general", type=click.Path(path_type=Path), required=True, help="The general set's passages.")
 @click.option("--training", "rows", type=click.Path(path_type=Path), required=True, help="Folder of the training set.")
 @click.option("--negatives", type=click.Path(path_type=Path), required=True, help="Folder of the negatives.")
@@ -71,7 +73,7 @@ class TrainKnobs(Knobs):
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the tuned model.")
 @click.option("--curves", type=click.Path(path_type=Path), required=True, help="Folder for the learning curve.")
-def main(params: Path, model: Path, corpus: Path, general: Path, rows: Path, negatives: Path, passage_vectors: Path, general_vectors: Path, store: Path, checkpoints: Path, out: Path, curves: Path) -> None:  # fmt: skip
+def main(params: Path, model: Path, corpus: Path, documents: Path, general: Path, rows: Path, negatives: Path, passage_vectors: Path, general_vectors: Path, store: Path, checkpoints: Path, out: Path, curves: Path) -> None:  # fmt: skip
     """Training set, negatives, base -> tuned model, learning curve."""
     chosen = knobs.section(params, "train", TrainKnobs)
     objectives.check(
@@ -97,6 +99,7 @@ def main(params: Path, model: Path, corpus: Path, general: Path, rows: Path, neg
     qrels = tables.read(QRELS, rows / "qrels.parquet")
     mined = tables.read(NEGATIVES, negatives / "negatives.parquet")
     rule = Rule.read(negatives / "rule.json")
+    named = tables.read(DOCUMENTS, documents)
     parts = {}
     is_general = pl.col("origin") == "general"
     for name, source, embedded, own in (
@@ -104,7 +107,8 @@ def main(params: Path, model: Path, corpus: Path, general: Path, rows: Path, neg
         ("general", general, general_vectors, queries.filter(is_general)),
     ):
         passages = tables.read(PASSAGES, source)
-        parts[name] = Part(own, passages, vectors.read(embedded, passages["passage_id"].to_list()))
+        languages = passage_languages(passages, named, own["language"].mode().sort()[0]) if own.height else ()
+        parts[name] = Part(own, passages, vectors.read(embedded, passages["passage_id"].to_list()), languages)
     ids = queries["query_id"].to_list()
     known = dict(zip(ids, vectors.read(rows / "vectors.parquet", ids), strict=True))
     domain_dev, general_dev = (

@@ -37,7 +37,7 @@ def test_only_the_adapters_are_trained(small: Path, tmp_path: Path) -> None:  # 
 def test_a_merged_model_saves_and_loads_as_any_other(small: Path, tmp_path: Path) -> None:  # noqa: F811
     """What the trainer leaves gives the same vectors after a round trip, and its weights have moved."""
     model = models.load(small, "cpu")
-    trainer.trained(model, data(), LORA, measure=closeness, checkpoints=tmp_path / "job")
+    trainer.trained(model, data(), LORA, before=closeness(model), measure=closeness, checkpoints=tmp_path / "job")
     models.save(model, tmp_path / "tuned")
     again = models.load(tmp_path / "tuned", "cpu")
     found = [encoding.encoder(one, "query")(["how to sail", "a stone"]) for one in (model, again)]

@@ -13,10 +13,12 @@ from torch import Tensor, nn
 
 from burnish.embedding import encoding, models
 from burnish.training import losses, objectives
-from burnish.training.losses import CachedRankingLoss, Contrast, FalseNegatives, Features, PackedRankingLoss
+from burnish.training.losses import CachedRankingLoss, Contrast, Features, PackedRankingLoss
+from burnish.training.masks import FalseNegatives
 from burnish.training.objectives import Objective
 
 ROWS = 6
+SAME = np.ones(ROWS, np.float32)
 QUERIES = [f"how to {verb}" for verb in ("cook", "sail a boat at night", "sing", "draw a horse", "swim far", "read")]
 POSITIVES = [f"The way to {verb} is long." for verb in ("cook", "sail", "sing well", "draw", "swim", "read old books")]
 NEGATIVES = ["Stones.", "Rivers run to the sea.", "A cold day.", "Bread and butter, again.", "Nine.", "Ten green bottles"]
@@ -42,8 +44,16 @@ def masks(
 def objective(name: str, given: FalseNegatives, **knobs: Any) -> Objective:
     """What the loss `name` is built from; the teacher scores a row's own passages by a draw."""
     scores = np.random.default_rng(0).normal(size=given.candidates.shape).astype(np.float32)
-    plain: dict[str, Any] = {"scale": 20.0, "margin": 0.5, "hardness": "none", "hardness_strength": 0.0, "batch_tokens": 64}
-    return Objective(name, given, scores, **plain | knobs)
+    plain: dict[str, Any] = {
+        "weights": np.ones(len(scores), np.float32),
+        "taught": scores,
+        "scale": 20.0,
+        "margin": 0.5,
+        "hardness": "none",
+        "hardness_strength": 0.0,
+        "batch_tokens": 64,
+    }
+    return Objective(name, given, **plain | knobs)
 
 
 def built(name: str, model: SentenceTransformer, given: FalseNegatives, widths: list[int], **knobs: Any) -> nn.Module:
@@ -127,6 +137,22 @@ def test_hardness_is_sentence_transformers_own(model: SentenceTransformer, mode:
     assert expected[0] > plain[0] + 1e-3
 
 
+@pytest.mark.parametrize("mode", ["none", "in_batch_negatives", "hard_negatives", "all_negatives"])
+@pytest.mark.parametrize("name", ["mnrl", "gist"])
+def test_weights_weigh_what_sentence_transformers_averages(model: SentenceTransformer, name: str, mode: str) -> None:
+    """Row by row our loss of a batch is theirs, hardness and directions included: equal weights, nearly, have their mean."""
+    columns = features(model, QUERIES, POSITIVES, NEGATIVES)
+    known = [frozenset({at, (at + 2) % ROWS}) for at in range(ROWS)]
+    knobs = {"hardness": mode, "hardness_strength": 9.0}
+    nearly = np.array([1 + 1e-6 * at for at in range(ROWS)], np.float32)
+    for kind in (name, f"cached-{name}"):
+        weighted, plain = (
+            value_and_gradients(built(kind, model, masks(positives=known), [384], **knobs, **more), columns, list(range(ROWS)))
+            for more in ({"weights": nearly}, {})
+        )
+        assert_same(weighted, plain)
+
+
 def test_hardness_and_masks_go_together(model: SentenceTransformer) -> None:
     """A masked passage stays out, however hard it is: the value is finite and as if it had not been there."""
     known = [frozenset(range(ROWS))] * ROWS
@@ -138,13 +164,18 @@ def test_hardness_and_masks_go_together(model: SentenceTransformer) -> None:
 
 
 @pytest.mark.parametrize("name", ["mnrl", "gist"])
+@pytest.mark.parametrize("heaviest", [1, 5])
 @pytest.mark.parametrize("widths", [[384], [384, 64]])
-def test_cached_equals_packed(model: SentenceTransformer, name: str, widths: list[int]) -> None:
+def test_cached_equals_packed(model: SentenceTransformer, name: str, widths: list[int], heaviest: int) -> None:
     """In 40 rows, more than the cached loss takes at once, with known positives masked: the same value and gradients."""
     rows = 40
+    weights = np.linspace(1, heaviest, rows, dtype=np.float32)
     columns = features(model, [f"query {at}" for at in range(rows)], [f"answer number {at * 7}" for at in range(rows)])
     known = [frozenset({at, (at + 1) % rows}) for at in range(rows)]
-    both = [built(name, model, masks(rows, negatives=0, positives=known), widths) for name in (f"cached-{name}", name)]
+    both = [
+        built(one, model, masks(rows, negatives=0, positives=known), widths, weights=weights)
+        for one in (f"cached-{name}", name)
+    ]
     assert_same(*(value_and_gradients(one, columns, list(range(rows))) for one in both))
 
 
@@ -152,8 +183,8 @@ def test_cached_equals_packed(model: SentenceTransformer, name: str, widths: lis
 def test_padding_and_batch_size_change_nothing(model: SentenceTransformer, kind: type) -> None:
     """Ten columns of padding and another token budget give the same value and gradients."""
     columns = features(model, QUERIES, POSITIVES, NEGATIVES)
-    one = value_and_gradients(kind(model, masks(), Contrast(20.0, 1000)), columns, list(range(ROWS)))
-    other = value_and_gradients(kind(model, masks(), Contrast(20.0, 30)), padded(columns, 10), list(range(ROWS)))
+    one = value_and_gradients(kind(model, masks(), SAME, Contrast(20.0, 1000)), columns, list(range(ROWS)))
+    other = value_and_gradients(kind(model, masks(), SAME, Contrast(20.0, 30)), padded(columns, 10), list(range(ROWS)))
     assert_same(other, one)
 
 
@@ -161,11 +192,54 @@ def test_padding_and_batch_size_change_nothing(model: SentenceTransformer, kind:
 def test_the_order_of_rows_changes_nothing(model: SentenceTransformer, name: str) -> None:
     """A shuffled batch, its labels with it, has the same value and gradients, masked pairs included."""
     order = [3, 0, 5, 1, 4, 2]
+    weights = np.linspace(0.5, 3, ROWS, dtype=np.float32)
     known = [frozenset({at, (at + 2) % ROWS}) for at in range(ROWS)]
-    loss = built(name, model, masks(positives=known), [384])
+    loss = built(name, model, masks(positives=known), [384], weights=weights)
     plain = features(model, QUERIES, POSITIVES, NEGATIVES)
     shuffled = features(model, *([column[at] for at in order] for column in (QUERIES, POSITIVES, NEGATIVES)))
     assert_same(value_and_gradients(loss, shuffled, order), value_and_gradients(loss, plain, list(range(ROWS))))
+
+
+@pytest.mark.parametrize("name", list(objectives.LOSSES))
+def test_equal_weights_change_no_bit(model: SentenceTransformer, name: str) -> None:
+    """Value and gradients are the very ones of rows of weight 1, since only proportions count."""
+    columns = features(model, QUERIES, POSITIVES, NEGATIVES)
+    weighted, plain = (
+        value_and_gradients(
+            built(name, model, masks(), [384, 64], weights=np.full(ROWS, weight, np.float32)), columns, list(range(ROWS))
+        )
+        for weight in (0.3, 1.0)
+    )
+    assert weighted[0] == plain[0]
+    assert all(torch.equal(part, plain[1][one]) for one, part in weighted[1].items())
+
+
+def test_weights_make_a_weighted_mean(model: SentenceTransformer) -> None:
+    """A row of weight 3 counts as three of weight 1; the rows' losses by plain arithmetic."""
+    weights = np.array([1, 3], np.float32)
+    loss = PackedRankingLoss(model, masks(2, negatives=0), weights, Contrast(2.0, 64))
+    loss.scores.start(torch.arange(2))
+    queries, passages = torch.eye(2), torch.tensor([[0.8, 0.6], [0.0, 1.0]])
+    rows = [np.log(np.exp(1.6) + np.exp(0.0)) - 1.6, np.log(np.exp(1.2) + np.exp(2.0)) - 2.0]
+    found = loss.compute_loss_from_embeddings([queries, passages], torch.arange(2))
+    assert float(found) == pytest.approx((rows[0] + 3 * rows[1]) / 4, abs=1e-6)
+
+
+def test_a_heavier_row_pulls_harder(model: SentenceTransformer) -> None:
+    """The gradient is that of the weighted mean: nearly one row's alone where its weight dwarfs the other's."""
+    queries = torch.eye(2)
+
+    def gradient(weights: list[float]) -> Tensor:
+        passages = torch.tensor([[0.8, 0.6], [0.6, 0.8]], requires_grad=True)
+        loss = PackedRankingLoss(model, masks(2, negatives=0), np.array(weights, np.float32), Contrast(20.0, 64))
+        loss.scores.start(torch.arange(2))
+        loss.compute_loss_from_embeddings([queries, passages], torch.arange(2)).backward()
+        assert passages.grad is not None
+        return passages.grad
+
+    even, first, second = gradient([1, 1]), gradient([1e6, 1]), gradient([1, 1e6])
+    assert torch.allclose(even, (first + second) / 2, atol=1e-4)
+    assert not torch.allclose(first, second, atol=1e-2)
 
 
 def test_a_repeated_text_is_embedded_once(model: SentenceTransformer) -> None:
@@ -187,7 +261,7 @@ def test_a_repeated_text_is_embedded_once(model: SentenceTransformer) -> None:
 
 def embedded_loss(known: list[frozenset[int]], model: SentenceTransformer) -> tuple[float, Tensor]:
     """The loss of two rows from given embeddings, and its gradient to the passages."""
-    loss = PackedRankingLoss(model, masks(2, negatives=0, positives=known), Contrast(20.0, 64))
+    loss = PackedRankingLoss(model, masks(2, negatives=0, positives=known), SAME, Contrast(20.0, 64))
     queries, passages = torch.eye(2), torch.tensor([[0.8, 0.6], [0.6, 0.8]], requires_grad=True)
     labels = torch.arange(2)
     loss.scores.start(labels)

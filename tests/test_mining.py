@@ -255,6 +255,27 @@ def test_bm25_shares_a_word_with_the_query() -> None:
     assert set(tables.checked(rows, NEGATIVES, "mined")["miner"]) == {"bm25"}
 
 
+def test_bm25_cuts_each_passage_in_its_own_language() -> None:
+    """A German plural is found by its singular where the passage is known as German, and not where it passes for English."""
+    texts = ["an answer", "zwei Häuser am Fluss", "a lamp", "b", "c", "d"]
+    queries = pl.DataFrame([("q", "Haus", "en", "curated", "train")], schema=QUERIES.columns, orient="row")
+    found = {
+        named: mining.from_tables(
+            queries,
+            corpus(*texts),
+            judged(("q", "d0#0", "passage", 1)),
+            query_vectors=at_angles(1.0),
+            passage_vectors=at_angles(0.9, 0.8, 0.7, 0.6, 0.5, 0.4),
+            rule=replace(RULE, miners=("bm25",)),
+            languages=["en", named, "en", "en", "en", "en"],
+        )
+        .rows["passage_id"]
+        .to_list()
+        for named in ("de", "en")
+    }
+    assert found == {"de": ["d0#1"], "en": []}
+
+
 def test_a_judge_is_asked_for_texts() -> None:
     """The query's and the passage's, title and heading included, as a model would see them."""
     asked: list[tuple[str, str]] = []

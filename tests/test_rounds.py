@@ -1,6 +1,5 @@
 """Rounds: each mines with the model of the one before, from the base again, and a kill loses none of them."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from sentence_transformers import CrossEncoder
+from sentence_transformers import CrossEncoder, SentenceTransformer
 from torch import Tensor
 
 from burnish import tables
@@ -17,7 +16,7 @@ from burnish.embedding import models
 from burnish.embedding.teachers import Embedder, Teacher, teacher
 from burnish.errors import InputError
 from burnish.tables import NEGATIVES, PASSAGES, QRELS, QUERIES
-from burnish.training import guidance, negatives, rounds, trainer
+from burnish.training import devset, guidance, negatives, rounds, trainer
 from burnish.training.mining import Rule
 from burnish.training.parts import Part
 from burnish.training.rounds import Material, Miner
@@ -55,7 +54,7 @@ def part(model: Path, store: Path) -> tuple[Part, pl.DataFrame, dict[str, Any]]:
 def material(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Material:  # noqa: F811
     """What is trained on, with the base's vectors, no guide and no teacher."""
     own, qrels, known = part(small, tmp_path_factory.mktemp("store"))
-    dev = rounds.devset.dev_set(own.queries, qrels, own.passages, own.vectors, known, per_query=2)
+    dev = devset.dev_set(own.queries, qrels, own.passages, own.vectors, known, per_query=2)
     return Material(small, {"domain": own}, qrels, known, (dev, None), 2.0, None, None)
 
 
@@ -84,9 +83,9 @@ def test_one_round_is_the_training_alone(material: Material, tmp_path: Path) -> 
     """The same weights as the trainer's own, and a summary without rounds."""
     weights, summary = run(material, tmp_path / "a", count=1)
     model = models.load(material.base, "cpu")
-    measure = rounds.devset.combined(*material.dev, model)
+    measure = devset.DevMeasure(*material.dev)
     data = material.rows(mined(material), QUICK)
-    trainer.trained(model, data, QUICK, measure=measure, checkpoints=tmp_path / "b")
+    trainer.trained(model, data, QUICK, before=measure.base(), measure=measure, checkpoints=tmp_path / "b")
     assert same(weights, dict(model.state_dict()))
     assert "rounds" not in summary
 
@@ -124,32 +123,27 @@ def two(material: Material, tmp_path_factory: pytest.TempPathFactory) -> tuple[d
     return run(material, tmp_path_factory.mktemp("two"), count=2)
 
 
-@pytest.mark.parametrize("call", [3, 4])
+@pytest.mark.parametrize("call", [1, 2])
 def test_killed_rounds_go_on_to_the_same_end(
     material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, two: tuple[Any, Any], call: int
 ) -> None:
-    """Killed at the second round's first or last measure: weights and summary are as if not, and the first trains once."""
-    combined: Callable[..., Any] = rounds.devset.combined
+    """Killed at the first or the second round's measure: weights and summary are as if not, and an ended round trains once."""
+    measure = devset.DevMeasure.__call__
     calls: list[int] = []
 
-    def counting(*given: Any) -> Any:
-        measure = combined(*given)
+    def dies(self: devset.DevMeasure, model: SentenceTransformer) -> dict[str, float]:
+        calls.append(1)
+        if len(calls) == call:
+            raise Killed
+        return measure(self, model)
 
-        def dies(model: Any) -> dict[str, float]:
-            calls.append(1)
-            if len(calls) == call:
-                raise Killed
-            return dict(measure(model))
-
-        return dies
-
-    monkeypatch.setattr(rounds.devset, "combined", counting)
+    monkeypatch.setattr(devset.DevMeasure, "__call__", dies)
     with pytest.raises(Killed):
         run(material, tmp_path, count=2)
     weights, summary = run(material, tmp_path, count=2)
     assert same(weights, two[0])
     assert summary == two[1]
-    assert len(calls) == 5  # two a round, and the one that was killed
+    assert len(calls) == 3  # one a round, and the one that was killed
 
 
 def test_a_cross_encoder_teaches(material: Material, base_model: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Losses of a row's own passages: sentence-transformers' own, over packed embeddings, within Matryoshka."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from sentence_transformers.util import pairwise_cos_sim
 from torch import Tensor, nn
 
 from burnish.embedding import models
+from burnish.training import objectives
 from test_losses import NEGATIVES, POSITIVES, QUERIES, ROWS, assert_same, built, features, masks, objective, value_and_gradients
 
 MORE = ["Salt.", "A river.", "Nobody came.", "Iron and coal.", "Monday.", "Green paint."]
@@ -78,6 +80,20 @@ def test_distillation(model: SentenceTransformer, name: str, kind: type, widths:
     assert_same(value_and_gradients(ours, columns, rows), value_and_gradients(theirs, columns, rows))
 
 
+@pytest.mark.parametrize("name", ["triplet", "contrastive", "margin-mse", "kl"])
+def test_a_row_of_weight_two_counts_as_two_rows(model: SentenceTransformer, name: str) -> None:
+    """The weighted mean is the plain mean over rows that stand as often as they weigh."""
+    given = objective(name, masks(negatives=1), weights=np.array([1, 2, 1, 1, 2, 1], np.float32), margin=0.9)
+    twice = [0, 1, 1, 2, 3, 4, 4, 5]
+    weighted = objectives.loss(model, given, [384])
+    plain = objectives.loss(model, replace(given, weights=np.ones(ROWS, np.float32)), [384])
+    repeated = features(model, *([texts[at] for at in twice] for texts in (QUERIES, POSITIVES, NEGATIVES)))
+    assert_same(
+        value_and_gradients(weighted, features(model, QUERIES, POSITIVES, NEGATIVES), list(range(ROWS))),
+        value_and_gradients(plain, repeated, twice),
+    )
+
+
 @pytest.mark.parametrize("name", ["triplet", "contrastive"])
 def test_a_masked_negative_counts_for_nothing(model: SentenceTransformer, name: str) -> None:
     """A second negative that is known to answer the query leaves value and gradients as with the first alone."""
@@ -108,9 +124,5 @@ def test_a_student_that_agrees_with_its_teacher_has_nothing_to_learn(model: Sent
         query, *others = [model(dict(column))["sentence_embedding"] for column in columns]
         own = torch.stack([20.0 * pairwise_cos_sim(query, other) for other in others], dim=1).numpy()
     given = objective(name, masks())
-    from dataclasses import replace
-
-    from burnish.training import objectives
-
     loss = objectives.loss(model, replace(given, taught=np.ascontiguousarray(own)), [384])
     assert value_and_gradients(loss, columns, list(range(ROWS)))[0] == pytest.approx(0.0, abs=1e-4)

@@ -16,7 +16,7 @@ from sentence_transformers.util import cos_sim
 from torch import Tensor, nn
 
 from burnish.embedding.encoding import batches
-from burnish.embedding.vectors import Vectors
+from burnish.training.masks import BatchMask, FalseNegatives
 
 Features = dict[str, Tensor]
 Direction = Literal["query_to_doc", "query_to_query", "doc_to_doc"]
@@ -53,103 +53,6 @@ class Contrast:
         )
 
 
-@dataclass(frozen=True)
-class FalseNegatives:
-    """Which passages of a batch may not serve as a row's negatives, by what is known and by a guide's scores.
-
-    A passage is masked where it is a known positive of the query, or where the guide (the base model, unless another is
-    named) scores it above `threshold` times the row's own positive: among many near-alike passages such a "negative" is most often an unjudged answer
-    (NV-Retriever, arXiv:2407.15831, states the rule for mined negatives; here it holds for in-batch ones too).
-
-    Attributes:
-        queries: the guide's query vectors, shape (rows, dimensions).
-        passages: the guide's passage vectors, shape (passages, dimensions); only those of `candidates` count.
-        candidates: the passages of each row, its positive first, as rows of `passages`; shape (rows, 1 + negatives).
-        positives: the passages known to answer each row's query, as rows of `passages`.
-        threshold: share of the own positive's score above which a passage is masked; above 1 masks known ones only.
-    """
-
-    queries: Vectors
-    passages: Vectors
-    candidates: NDArray[np.int64]
-    positives: Sequence[frozenset[int]]
-    threshold: float
-
-    def mask(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """What to leave out, shape (rows, rows x (1 + negatives)), columns in the order in which the loss takes them."""
-        return self.of_batch(rows, torch.device("cpu")).documents(0, len(rows)).numpy()
-
-    def own(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which of each row's own negatives to leave out, shape (rows, negatives)."""
-        candidates = self.candidates[rows]
-        scores = np.einsum("rd,rcd->rc", self.queries[rows], self.passages[candidates])
-        known = [np.isin(columns, list(self.positives[row])) for columns, row in zip(candidates, rows, strict=True)]
-        masked: NDArray[np.bool_] = (scores > self.threshold * scores[:, :1]) | np.stack(known)
-        return masked[:, 1:]
-
-    def of_batch(self, rows: NDArray[np.int64], device: torch.device) -> "BatchMask":
-        """The masks of the batch of these rows, computed on `device`, for some of its rows at a time."""
-        columns = self.candidates[rows].T.reshape(-1)
-        order = np.argsort(columns, kind="stable")
-        known = [np.fromiter(self.positives[row], np.int64) for row in rows]
-        flat = np.concatenate(known)
-        first, last = (np.searchsorted(columns[order], flat, side=side) for side in ("left", "right"))
-        places = [order[low:high] for low, high in zip(first, last, strict=True)]
-        known_rows = np.repeat(np.repeat(np.arange(len(rows)), [len(one) for one in known]), last - first)
-        queries, passages = (torch.from_numpy(one).to(device) for one in (self.queries[rows], self.passages[columns]))
-        return BatchMask(queries, passages, known_rows, np.concatenate(places), self.threshold)
-
-
-@dataclass(frozen=True)
-class BatchMask:
-    """What the rows of a batch may not be contrasted with, made for some rows at a time: 65,536 of them are 8 GB at once.
-
-    Attributes:
-        queries: the guide's vectors of the batch's queries, shape (rows, dimensions).
-        passages: the guide's vectors of the columns, shape (columns, dimensions): all positives, all first negatives, ...
-        known_rows: row of each known answer in the batch, ascending.
-        known_columns: its column.
-        threshold: as in FalseNegatives.
-    """
-
-    queries: Tensor
-    passages: Tensor
-    known_rows: NDArray[np.int64]
-    known_columns: NDArray[np.int64]
-    threshold: float
-
-    def documents(self, start: int, stop: int) -> Tensor:
-        """The passages that are no negatives of rows `start` to `stop`, shape (stop - start, columns)."""
-        scores = self.queries[start:stop] @ self.passages.T
-        at = torch.arange(stop - start)
-        masked = (scores > self.threshold * scores[at, at + start][:, None]) | self._known(start, stop)
-        masked[at, at + start] = False
-        return masked
-
-    def anchors(self, start: int, stop: int) -> Tensor:
-        """The queries that the rows' queries may not be pushed from, shape (stop - start, rows)."""
-        return self._alike(self.queries[start:stop] @ self.queries.T, start, stop)
-
-    def positives(self, start: int, stop: int) -> Tensor:
-        """The passages that the rows' positives may not be pushed from, shape (stop - start, columns): negatives too."""
-        count = len(self.queries)
-        masked = self._alike(self.passages[start:stop] @ self.passages[:count].T, start, stop)
-        return nn.functional.pad(masked, (0, len(self.passages) - count), value=True)
-
-    def _alike(self, scores: Tensor, start: int, stop: int) -> Tensor:
-        own = (self.queries[start:stop] * self.passages[start:stop]).sum(dim=1)
-        masked = (scores > self.threshold * own[:, None]) | self._known(start, stop)[:, : len(self.queries)]
-        at = torch.arange(stop - start)
-        masked[at, at + start] = True
-        return masked
-
-    def _known(self, start: int, stop: int) -> Tensor:
-        low, high = np.searchsorted(self.known_rows, [start, stop])
-        known = torch.zeros(stop - start, len(self.passages), dtype=torch.bool, device=self.passages.device)
-        known[torch.from_numpy(self.known_rows[low:high] - start), torch.from_numpy(self.known_columns[low:high])] = True
-        return known
-
-
 @dataclass
 class _MaskedScores:
     """Cosine scores with the batch's mask applied; the loss asks for them some rows at a time, each direction in turn."""
@@ -182,6 +85,12 @@ class _MaskedScores:
         return masked
 
 
+def _shares(weights: NDArray[np.float32], labels: Tensor) -> Tensor | None:
+    """What each row of a batch counts in its weighted mean, shape (rows,), 1 in sum; None where all count the same."""
+    own = torch.from_numpy(weights[labels.cpu().numpy()]).to(labels.device)
+    return None if bool((own == own[0]).all()) else own / own.sum()
+
+
 class PackedRankingLoss(MultipleNegativesRankingLoss):
     """MultipleNegativesRankingLoss with masked false negatives, each text embedded once and hardly any padding.
 
@@ -189,9 +98,12 @@ class PackedRankingLoss(MultipleNegativesRankingLoss):
     embedded once: with four queries for each passage that is most of the work saved.
     """
 
-    def __init__(self, model: SentenceTransformer, masks: FalseNegatives, contrast: Contrast) -> None:
+    def __init__(
+        self, model: SentenceTransformer, masks: FalseNegatives, weights: NDArray[np.float32], contrast: Contrast
+    ) -> None:
         self.scores = _MaskedScores(masks, contrast.directions)
         super().__init__(model, **contrast.options(self.scores))
+        self.weights = weights
         self.batch_tokens = contrast.batch_tokens
 
     def forward(self, sentence_features: Iterable[Features], labels: Tensor) -> Tensor:
@@ -202,19 +114,65 @@ class PackedRankingLoss(MultipleNegativesRankingLoss):
         columns = [*packed_embeddings(self.model, [queries], self.batch_tokens), *embedded]
         return self.compute_loss_from_embeddings(columns, labels)
 
+    def compute_loss_from_embeddings(self, embeddings: list[Tensor], labels: Tensor) -> Tensor:
+        """The mean of the rows' losses, weighted where weights differ."""
+        shares = _shares(self.weights, labels)
+        if shares is None:
+            return super().compute_loss_from_embeddings(embeddings, labels)
+        queries, *passages = embeddings
+        return (_row_losses(self, queries, torch.cat(passages), range(len(queries))) * shares).sum()
+
 
 class CachedRankingLoss(CachedMultipleNegativesRankingLoss):
     """CachedMultipleNegativesRankingLoss (GradCache) with masked false negatives: batches larger than memory holds."""
 
-    def __init__(self, model: SentenceTransformer, masks: FalseNegatives, contrast: Contrast) -> None:
+    def __init__(
+        self, model: SentenceTransformer, masks: FalseNegatives, weights: NDArray[np.float32], contrast: Contrast
+    ) -> None:
         self.scores = _MaskedScores(masks, contrast.directions)
         super().__init__(model, mini_batch_num_tokens=contrast.batch_tokens, **contrast.options(self.scores))
+        self.weights = weights
 
     def calculate_loss(self, reps: list[list[Tensor]], labels: Tensor | None = None, *, with_backward: bool = False) -> Tensor:
         """The loss from the embeddings of the whole batch, in chunks of rows."""
         assert labels is not None
         self.scores.start(labels)
-        return super().calculate_loss(reps, labels, with_backward=with_backward)
+        shares = _shares(self.weights, labels)
+        if shares is None:
+            return super().calculate_loss(reps, labels, with_backward=with_backward)
+        queries, passages = torch.cat(reps[0]), torch.cat([part for column in reps[1:] for part in column])
+        total = torch.zeros((), device=queries.device)
+        for first in range(0, len(queries), self.mini_batch_size):
+            rows = range(first, min(first + self.mini_batch_size, len(queries)))
+            part = (_row_losses(self.loss, queries, passages, rows) * shares[rows.start : rows.stop]).sum()
+            if with_backward:
+                part.backward()
+                part = part.detach()
+            total = total + part
+        return total
+
+
+def _row_losses(loss: MultipleNegativesRankingLoss, queries: Tensor, passages: Tensor, rows: range) -> Tensor:
+    """What `loss` would take the mean of, shape (rows,): of some `rows`, its directions and its hardness."""
+    part = slice(rows.start, rows.stop)
+    scores = loss.similarity_fct(queries[part], passages)
+    logits = [scores * loss.scale + _penalties(loss, scores, rows, len(queries))]
+    if "query_to_query" in loss.directions:
+        logits.append(loss.similarity_fct(queries[part], queries) * loss.scale)
+    if "doc_to_doc" in loss.directions:
+        logits.append(loss.similarity_fct(passages, passages[part]).T * loss.scale)
+    return torch.logsumexp(torch.cat(logits, dim=1), dim=1) - logits[0].diagonal(rows.start)
+
+
+def _penalties(loss: MultipleNegativesRankingLoss, scores: Tensor, rows: range, count: int) -> Tensor:
+    """What hardness adds to the logits, shape as `scores`: nothing to positives, nor to masked ones, which stay masked."""
+    if loss.hardness_mode is None:
+        return torch.zeros_like(scores)
+    column = torch.arange(scores.shape[1], device=scores.device)
+    own = column % count == torch.arange(rows.start, rows.stop, device=scores.device)[:, None]
+    mined = column >= count
+    hard = {"in_batch_negatives": ~own, "hard_negatives": own & mined, "all_negatives": ~own | mined}[loss.hardness_mode]
+    return torch.where(hard, loss.hardness_strength * scores.detach(), 0.0)
 
 
 def packed_embeddings(model: Any, columns: Sequence[Features], batch_tokens: int) -> list[Tensor]:

@@ -188,12 +188,14 @@ def from_tables(
     query_vectors: Vectors,
     passage_vectors: Vectors,
     rule: Rule,
+    languages: Sequence[str] = (),
     relevance: Callable[[list[str], list[str]], Vectors] | None = None,
 ) -> Mined:
     """`hard_negatives` of the tables' queries, its rows with ids in place of row numbers (NEGATIVES).
 
     Passages that an expert graded 0 come first. Never a negative: a passage or document of any grade above 0, and every
-    passage with the very text of one. A judged document counts with all its passages. `relevance` is of pairs of texts.
+    passage with the very text of one. A judged document counts with all its passages. `languages` is of the passages, as in
+    Part, and `relevance` of pairs of texts.
     """
     asked, texts = queries["text"].to_list(), tables.embedded_text(passages)
     place = {name: at for at, name in enumerate(passages["passage_id"])}
@@ -224,7 +226,7 @@ def from_tables(
         },
         names=(ids, list(place)),
         rule=rule,
-        by_words=_by_words(queries, texts, rule.last_rank) if "bm25" in rule.miners else None,
+        by_words=_by_words(queries, texts, languages, rule.last_rank) if "bm25" in rule.miners else None,
         relevance=(lambda left, right: relevance([asked[at] for at in left], [texts[at] for at in right]))
         if relevance
         else None,
@@ -237,12 +239,12 @@ def from_tables(
     return replace(mined, rows=rows)
 
 
-def _by_words(queries: pl.DataFrame, texts: list[str], last_rank: int) -> Sequence[Found]:
+def _by_words(queries: pl.DataFrame, texts: list[str], languages: Sequence[str], last_rank: int) -> Sequence[Found]:
     """BM25's ranking for each query; a passage without a word of it is none of its candidates."""
     if not queries.height:
         return []
-    language = queries["language"].mode().sort()[0]
-    indices, scores = lexical.bm25(queries["text"].to_list(), texts, last_rank, language)
+    spoken = languages or [queries["language"].mode().sort()[0]] * len(texts)
+    indices, scores = lexical.bm25(queries["text"].to_list(), texts, last_rank, spoken)
     return [
         [(one, score) for one, score in zip(*both, strict=True) if score > 0]
         for both in zip(indices.tolist(), scores.tolist(), strict=True)

@@ -31,6 +31,7 @@ def of_parts(
             query_vectors=np.array([query_vectors[one] for one in ids], np.float32).reshape(len(ids), width),
             passage_vectors=part.vectors,
             rule=rule,
+            languages=part.languages,
             relevance=relevance,
         )
         negatives.append(mined.rows)

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss
 from torch import nn
@@ -15,10 +17,10 @@ from burnish.training.losses import (
     CachedRankingLoss,
     Contrast,
     Direction,
-    FalseNegatives,
     Hardness,
     PackedRankingLoss,
 )
+from burnish.training.masks import FalseNegatives
 from burnish.training.rowwise import PackedContrastiveLoss, PackedKLLoss, PackedMarginLoss, PackedTripletLoss
 
 HARDNESS = ("none", "in_batch_negatives", "hard_negatives", "all_negatives")
@@ -31,6 +33,7 @@ class Objective:
     Attributes:
         name: one of LOSSES.
         masks: what is no negative.
+        weights: what each row counts, shape (rows,).
         taught: a teacher's scores of each row's passages, times train.teacher_scale, shape (rows, 1 + negatives); or None.
         scale: inverse temperature.
         margin: of triplet and contrastive, in cosine distance.
@@ -41,6 +44,7 @@ class Objective:
 
     name: str
     masks: FalseNegatives
+    weights: NDArray[np.float32]
     taught: Vectors | None
     scale: float
     margin: float
@@ -65,7 +69,7 @@ def _ranking(
 ) -> Callable[[SentenceTransformer, Objective], nn.Module]:
     def build(model: SentenceTransformer, given: Objective) -> nn.Module:
         contrast = Contrast(given.scale, given.batch_tokens, directions, given.hardness, given.hardness_strength)
-        return kind(model, given.masks, contrast)
+        return kind(model, given.masks, given.weights, contrast)
 
     return build
 
@@ -73,13 +77,13 @@ def _ranking(
 def _paired(
     kind: type[PackedTripletLoss] | type[PackedContrastiveLoss],
 ) -> Callable[[SentenceTransformer, Objective], nn.Module]:
-    return lambda model, given: kind(model, given.masks, margin=given.margin, batch_tokens=given.batch_tokens)
+    return lambda model, given: kind(model, given.masks, given.weights, margin=given.margin, batch_tokens=given.batch_tokens)
 
 
 def _taught(kind: type[PackedMarginLoss] | type[PackedKLLoss]) -> Callable[[SentenceTransformer, Objective], nn.Module]:
     def build(model: SentenceTransformer, given: Objective) -> nn.Module:
         assert given.taught is not None
-        return kind(model, given.taught, scale=given.scale, batch_tokens=given.batch_tokens)
+        return kind(model, given.taught, given.weights, scale=given.scale, batch_tokens=given.batch_tokens)
 
     return build
 
@@ -97,7 +101,7 @@ LOSSES = {
 
 
 def loss(model: SentenceTransformer, objective: Objective, widths: Sequence[int]) -> nn.Module:
-    """The loss, summed over the Matryoshka `widths` (arXiv:2205.13147); every kind allows it."""
+    """The loss, each row counted by its weight, summed over the Matryoshka `widths` (arXiv:2205.13147); every kind allows it."""
     return MatryoshkaLoss(model, LOSSES[objective.name].build(model, objective), matryoshka_dims=list(widths))
 
 

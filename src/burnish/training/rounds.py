@@ -13,8 +13,8 @@ from burnish import atomic, tables
 from burnish.embedding import models
 from burnish.embedding.teachers import Embedder, Teacher
 from burnish.embedding.vectors import Vectors
-from burnish.training import devset, guidance, negatives, objectives, trainer
-from burnish.training.devset import DevSet
+from burnish.training import guidance, negatives, objectives, trainer
+from burnish.training.devset import DevMeasure, DevSet
 from burnish.training.mining import Rule
 from burnish.training.parts import Part
 from burnish.training.rows import TrainingSet, training_set
@@ -116,11 +116,12 @@ def trained(
     jobs: list[Path] = []
     told: dict[str, Any] = {}
     counts: dict[str, Any] = {}
+    measure = DevMeasure(*material.dev)
     for number in range(1, rounds + 1):
         data = material.rows(mined, recipe)
         model = models.load(material.base)
         job = checkpoints / trainer.job_digest(recipe, data, models.digest(material.base), _digest(material.dev))
-        points = trainer.trained(model, data, recipe, measure=devset.combined(*material.dev, model), checkpoints=job)
+        points = trainer.trained(model, data, recipe, before=measure.base(), measure=measure, checkpoints=job)
         summary = trainer.summary(data, recipe, points)
         told[str(number)] = {name: summary[name] for name in ("rows", "steps", "best_step", "dev", "general_dev")}
         told[str(number)] |= {"negatives": counts} if counts else {}

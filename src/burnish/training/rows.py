@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from burnish import tables
 from burnish.embedding.vectors import Vectors
-from burnish.training.losses import FalseNegatives
+from burnish.training.masks import FalseNegatives
 from burnish.training.parts import Part
 
 
@@ -23,6 +23,7 @@ class TrainingSet:
         passages: the positive and the negatives of each row, as places in `texts`; shape (rows, 1 + negatives).
         texts: the passages' texts.
         masks: which passages of a batch may not be a row's negatives.
+        weights: what each row counts in the loss, above 0, shape (rows,).
         taught: a teacher's scores of each row's passages, shape as `passages`; None without a teacher.
     """
 
@@ -30,6 +31,7 @@ class TrainingSet:
     passages: NDArray[np.int64]
     texts: Sequence[str]
     masks: FalseNegatives
+    weights: NDArray[np.float32]
     taught: Vectors | None = None
 
     def dataset(self) -> Dataset:
@@ -66,6 +68,7 @@ def training_set(
     """
     texts: list[str] = []
     rows: list[tuple[str, str, int]] = []
+    weights: list[float] = []
     place: dict[str, int] = {}
     bounds: dict[str, tuple[int, int]] = {}
     for part in parts:
@@ -75,10 +78,11 @@ def training_set(
         train = part.queries.filter(pl.col("split") == "train")
         bounds.update((query, (first, len(texts))) for query in train["query_id"])
         positive = qrels.filter(pl.col("grade") > 0, pl.col("unit") == "passage")
-        pairs = train.join(positive.select("query_id", "target_id"), on="query_id").sort("query_id", "target_id")
+        pairs = train.join(positive.select("query_id", "target_id", "weight"), on="query_id").sort("query_id", "target_id")
         rows += [
             (query, text, place[target]) for query, text, target in pairs.select("query_id", "text", "target_id").iter_rows()
         ]
+        weights += pairs["weight"].to_list()
     positives: dict[str, set[int]] = {}
     for query, _, at in rows:
         positives.setdefault(query, set()).add(at)
@@ -91,7 +95,7 @@ def training_set(
         positives=[frozenset(positives[query]) for query, _, _ in rows],
         threshold=threshold,
     )
-    return TrainingSet([text for _, text, _ in rows], passages, texts, masks)
+    return TrainingSet([text for _, text, _ in rows], passages, texts, masks, np.array(weights, dtype=np.float32))
 
 
 def _with_shared_negatives(

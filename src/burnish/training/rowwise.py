@@ -1,6 +1,6 @@
 """Losses that look at a row's own passages alone: triplets, labelled pairs, and what a teacher thinks of them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -18,15 +18,24 @@ from sentence_transformers.util import pairwise_cos_sim
 from torch import Tensor
 
 from burnish.embedding.vectors import Vectors
-from burnish.training.losses import FalseNegatives, Features, packed_embeddings
+from burnish.training.losses import Features, packed_embeddings
+from burnish.training.masks import FalseNegatives
 
 
 class PackedTripletLoss(TripletLoss):
     """TripletLoss over cosine distances: of each row's negatives that are not masked, each makes a triplet."""
 
-    def __init__(self, model: SentenceTransformer, masks: FalseNegatives, *, margin: float, batch_tokens: int) -> None:
+    def __init__(
+        self,
+        model: SentenceTransformer,
+        masks: FalseNegatives,
+        weights: NDArray[np.float32],
+        *,
+        margin: float,
+        batch_tokens: int,
+    ) -> None:
         super().__init__(model, distance_metric=TripletDistanceMetric.COSINE, triplet_margin=margin)
-        self.masks, self.batch_tokens = masks, batch_tokens
+        self.masks, self.weights, self.batch_tokens = masks, weights, batch_tokens
 
     def forward(self, sentence_features: Iterable[Features], labels: Tensor) -> Tensor:
         """The mean loss of the triplets of the rows `labels`, shape (rows,); 0 where none is left."""
@@ -35,23 +44,38 @@ class PackedTripletLoss(TripletLoss):
         if not kept.any():
             return (query * 0).sum()
         row, column = kept.nonzero(as_tuple=True)
-        return self.compute_loss_from_embeddings([query[row], positive[row], torch.stack(negatives, 1)[row, column]], labels)
+        triplets = [query[row], positive[row], torch.stack(negatives, 1)[row, column]]
+        return _weighted(
+            self.weights, labels[row], lambda some: self.compute_loss_from_embeddings([one[some] for one in triplets], labels)
+        )
 
 
 class PackedContrastiveLoss(ContrastiveLoss):
     """ContrastiveLoss over cosine distances: each row's positive is a pair of label 1, each unmasked negative one of 0."""
 
-    def __init__(self, model: SentenceTransformer, masks: FalseNegatives, *, margin: float, batch_tokens: int) -> None:
+    def __init__(
+        self,
+        model: SentenceTransformer,
+        masks: FalseNegatives,
+        weights: NDArray[np.float32],
+        *,
+        margin: float,
+        batch_tokens: int,
+    ) -> None:
         super().__init__(model, distance_metric=SiameseDistanceMetric.COSINE_DISTANCE, margin=margin)
-        self.masks, self.batch_tokens = masks, batch_tokens
+        self.masks, self.weights, self.batch_tokens = masks, weights, batch_tokens
 
     def forward(self, sentence_features: Iterable[Features], labels: Tensor) -> Tensor:
         """The mean loss of the pairs of the rows `labels`, shape (rows,)."""
         query, positive, *negatives = packed_embeddings(self.model, list(sentence_features), self.batch_tokens)
         row, column = _kept(self.masks, labels).nonzero(as_tuple=True)
-        others = torch.cat([positive, torch.stack(negatives, 1)[row, column]])
+        pairs = [torch.cat([query, query[row]]), torch.cat([positive, torch.stack(negatives, 1)[row, column]])]
         truth = torch.cat([torch.ones_like(labels), torch.zeros_like(row)])
-        return self.compute_loss_from_embeddings([torch.cat([query, query[row]]), others], truth)
+        return _weighted(
+            self.weights,
+            torch.cat([labels, labels[row]]),
+            lambda some: self.compute_loss_from_embeddings([one[some] for one in pairs], truth[some]),
+        )
 
 
 class PackedMarginLoss(MarginMSELoss):
@@ -60,27 +84,41 @@ class PackedMarginLoss(MarginMSELoss):
     The student's score is `scale` times the cosine, since a cosine alone has no room for a cross-encoder's margins.
     """
 
-    def __init__(self, model: SentenceTransformer, taught: Vectors, *, scale: float, batch_tokens: int) -> None:
+    def __init__(
+        self, model: SentenceTransformer, taught: Vectors, weights: NDArray[np.float32], *, scale: float, batch_tokens: int
+    ) -> None:
         super().__init__(model, similarity_fct=_ScaledCosine(scale))
-        self.taught, self.batch_tokens = torch.from_numpy(taught), batch_tokens
+        self.taught, self.weights, self.batch_tokens = torch.from_numpy(taught), weights, batch_tokens
 
     def forward(self, sentence_features: Iterable[Features], labels: Tensor) -> Tensor:
         """The mean squared error of the margins of the rows `labels`, shape (rows,)."""
         columns = packed_embeddings(self.model, list(sentence_features), self.batch_tokens)
-        return self.compute_loss_from_embeddings(columns, self.taught[labels.cpu()].to(labels.device))
+        taught = self.taught[labels.cpu()].to(labels.device)
+        return _weighted(
+            self.weights,
+            labels,
+            lambda some: self.compute_loss_from_embeddings([one[some] for one in columns], taught[some]),
+        )
 
 
 class PackedKLLoss(DistillKLDivLoss):
     """DistillKLDivLoss (arXiv:2010.11386): softmax over a row's passages is to be the teacher's; scores as in the margin loss."""
 
-    def __init__(self, model: SentenceTransformer, taught: Vectors, *, scale: float, batch_tokens: int) -> None:
+    def __init__(
+        self, model: SentenceTransformer, taught: Vectors, weights: NDArray[np.float32], *, scale: float, batch_tokens: int
+    ) -> None:
         super().__init__(model, similarity_fct=_ScaledCosine(scale))
-        self.taught, self.batch_tokens = torch.from_numpy(taught), batch_tokens
+        self.taught, self.weights, self.batch_tokens = torch.from_numpy(taught), weights, batch_tokens
 
     def forward(self, sentence_features: Iterable[Features], labels: Tensor) -> Tensor:
         """The mean divergence of the rows `labels`, shape (rows,)."""
         columns = packed_embeddings(self.model, list(sentence_features), self.batch_tokens)
-        return self.compute_loss_from_embeddings(columns, self.taught[labels.cpu()].to(labels.device))
+        taught = self.taught[labels.cpu()].to(labels.device)
+        return _weighted(
+            self.weights,
+            labels,
+            lambda some: self.compute_loss_from_embeddings([one[some] for one in columns], taught[some]),
+        )
 
 
 class _ScaledCosine:
@@ -98,3 +136,15 @@ def _kept(masks: FalseNegatives, labels: Tensor) -> Tensor:
     """Which negatives of the rows `labels` are not masked, shape (rows, negatives)."""
     kept: NDArray[np.bool_] = ~masks.own(labels.cpu().numpy())
     return torch.from_numpy(kept).to(labels.device)
+
+
+def _weighted(weights: NDArray[np.float32], rows: Tensor, loss: Callable[[Tensor], Tensor]) -> Tensor:
+    """The weighted mean of items that belong to `rows`, from `loss`, the plain mean of the items that it is told by a mask.
+
+    Items of one weight make a plain mean; weights are few (one an origin), so that sentence-transformers' own losses serve.
+    """
+    own = torch.from_numpy(weights[rows.cpu().numpy()]).to(rows.device)
+    found = own.unique()
+    if len(found) == 1:
+        return loss(torch.ones_like(own, dtype=torch.bool))
+    return torch.stack([loss(own == one) * (own == one).sum() * one for one in found]).sum() / own.sum()

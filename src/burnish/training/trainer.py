@@ -22,7 +22,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from burnish import atomic
 from burnish.embedding import encoding
-from burnish.training import adapters, batches, judge, losses, objectives, rowwise
+from burnish.training import adapters, batches, judge, losses, masks, objectives, rowwise
 from burnish.training.adapters import Adapters
 from burnish.training.batches import GroupedBatches
 from burnish.training.curve import learning_curve
@@ -104,6 +104,7 @@ def trained(
     data: TrainingSet,
     recipe: Recipe,
     *,
+    before: dict[str, float],
     measure: Callable[[SentenceTransformer], dict[str, float]],
     checkpoints: Path,
 ) -> list[dict[str, float]]:
@@ -117,7 +118,8 @@ def trained(
         model: the base model; becomes the tuned one.
         data: the rows.
         recipe: how.
-        measure: dev measures of a model, `score` among them.
+        before: dev measures of the base model, `score` among them.
+        measure: the same of any model.
         checkpoints: a folder of this very job; a run that finds a checkpoint there goes on from it.
     """
     recipe = recipe.fitted_to(len(data.queries))
@@ -130,10 +132,11 @@ def trained(
     torch.use_deterministic_algorithms(mode=True, warn_only=model.device.type != "cpu")
     rows = data.dataset()
     arguments = _arguments(model, recipe, rows, checkpoints)
-    referee = Judge(measure, checkpoints, int(arguments.save_steps), recipe.patience)
+    referee = Judge(before, measure, checkpoints, int(arguments.save_steps), recipe.patience)
     objective = Objective(
         recipe.loss,
         data.masks,
+        data.weights,
         data.taught,
         recipe.scale,
         recipe.margin,
@@ -221,11 +224,11 @@ def interpolated(base: dict[str, Tensor], tuned: dict[str, Tensor], share: float
 
 def job_digest(recipe: Recipe, data: TrainingSet, model_digest: str, dev_digest: str) -> str:
     """The identity of a training job: recipe, rows, base model, dev measure and code; none takes up another's checkpoints."""
-    rows = hashlib.sha256(json.dumps([list(data.queries), data.passages.tolist()]).encode()).hexdigest()
+    rows = hashlib.sha256(json.dumps([list(data.queries), data.passages.tolist(), data.weights.tolist()]).encode()).hexdigest()
     texts = hashlib.sha256("\0".join(data.texts).encode()).hexdigest()
     code = [
         hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest()
-        for module in (encoding, losses, rowwise, objectives, adapters, batches, judge, sys.modules[__name__])
+        for module in (encoding, masks, losses, rowwise, objectives, adapters, batches, judge, sys.modules[__name__])
     ]
     whole = json.dumps([asdict(recipe), data.masks.threshold, rows, texts, model_digest, dev_digest, code])
     return hashlib.sha256(whole.encode()).hexdigest()[:32]
