@@ -2,8 +2,10 @@
 
 import contextlib
 import hashlib
+import importlib
 import io
 import json
+import pkgutil
 import re
 import runpy
 import shlex
@@ -20,6 +22,7 @@ import torch
 import yaml
 from click.testing import CliRunner, Result
 
+import burnish
 import small
 from burnish import tables
 from burnish.cli import cli
@@ -128,6 +131,8 @@ def record_replies(folder: Path) -> None:
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
     """The small repository, every stage run twice."""
     folder = tmp_path_factory.mktemp("pipeline")
+    for module in pkgutil.walk_packages(burnish.__path__, "burnish."):  # the manifest tells the modules of this process
+        importlib.import_module(module.name)
     small.write(folder, {"synthesize.provider": "replay"})
     said = {}
     with contextlib.chdir(folder):

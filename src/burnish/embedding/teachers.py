@@ -1,6 +1,7 @@
 """Other models asked for what they think of texts: a guide's vectors, a teacher's scores, each computed once and stored."""
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +85,10 @@ class PairScorer:
 
     def _computed(self, pairs: Sequence[str]) -> Vectors:
         found = self.model.predict(
-            [json.loads(pair) for pair in pairs], batch_size=_PAIRS, activation_fn=torch.nn.Identity(), show_progress_bar=False
+            [json.loads(pair) for pair in pairs],
+            batch_size=_PAIRS,
+            activation_fn=torch.nn.Identity(),
+            show_progress_bar=sys.stderr.isatty(),
         )
         return np.asarray(found, dtype=np.float32).reshape(-1, 1)
 
