@@ -88,7 +88,7 @@ class Service(ThreadingHTTPServer):
         self.faults: dict[str, list[Act]] = {}  # by method and path: what to do first, before the call is served
         self.after: dict[str, Callable[[], None]] = {}  # by method and path: what to do when it is served, before the answer
         self.ending = "completed"
-        self.room = 10**9  # requests of one batch that the account may have waiting
+        self.room = 10**9  # requests that the account may have waiting
         self.computing = threading.Event()
         self.computing.set()
         self.closing = threading.Event()
@@ -121,7 +121,8 @@ class Service(ThreadingHTTPServer):
     def compute(self, batch: dict[str, Any]) -> None:
         """Answer a batch's requests, once."""
         lines = [json.loads(line) for line in self.files[batch["input_file_id"]].splitlines()]
-        if len(lines) > self.room:
+        others = [one for one in self.batches if one["status"] == "validating" and one is not batch]
+        if len(lines) + sum(len(self.files[one["input_file_id"]].splitlines()) for one in others) > self.room:
             batch["status"] = "failed"
             batch["errors"] = {"object": "list", "data": [{"code": "token_limit_exceeded", "message": "too much"}]}
             return

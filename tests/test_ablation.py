@@ -110,8 +110,15 @@ def test_a_built_repository_is_taken_apart(tmp_path: Path, base_model: Path, sta
     corpus, collected, base = data / "corpus", data / "collected", data / "vectors/base"
     passages, general = corpus / "passages.parquet", collected / "general_passages.parquet"
     assert stage("extract", params=params, documents=data / "documents", model=base_model, out=corpus) == 0
-    assert stage("collect", params=params, corpus=corpus, judged=data / "judged", general=data / "general", out=collected) == 0
-    made = {"recorded": data / "replies", "store": tmp_path / "store", "prompts": ROOT / "prompts", "out": data / "synthetic"}
+    read = {"judged": data / "judged", "logs": data / "logs", "general": data / "general"}
+    assert stage("collect", params=params, corpus=corpus, out=collected, **read) == 0
+    made = {
+        "recorded": data / "replies",
+        "store": tmp_path / "store",
+        "prompts": ROOT / "prompts",
+        "training": collected / "training",
+        "out": data / "synthetic",
+    }
     documents = corpus / "documents.parquet"
     assert stage("synthesize", params=params, passages=passages, documents=documents, **made) == 0
     runs = runpy.run_path(str(ROOT / "stages/embed.py"))["main"].callback

@@ -214,6 +214,39 @@ def test_an_account_with_little_room_gets_smaller_batches(tmp_path: Path) -> Non
     assert [one["status"] for one in server.batches].count("completed") == 4
 
 
+def test_an_account_with_room_for_one_batch_gets_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a batch has no room beside another, it is submitted again as it was once the other has ended."""
+    monkeypatch.setattr(batch, "MOST_REQUESTS", 6)
+    with serving() as server:
+        server.room = 6
+        ask_missing(tmp_path, at(server, tmp_path), 12)
+    assert (kept(tmp_path), server.delivered) == (ALL, ONCE)
+    assert sorted(one["status"] for one in server.batches) == ["completed", "completed", "failed"]
+
+
+def test_a_refusal_after_a_lost_answer_forgets_no_batch(tmp_path: Path) -> None:
+    """The batch is created, its answer lost, and the next call refused: the run after that still finds it."""
+    with serving() as server:
+
+        def created(handler: loopback.Handler) -> None:
+            server.create(
+                {
+                    "completion_window": "24h",
+                    "endpoint": "e",
+                    "input_file_id": "file_0",
+                    "metadata": {"burnish": read_ticket(tmp_path)},
+                }
+            )
+            server.faults["GET batches"] = [fails(401)]
+            cuts(handler)
+
+        server.faults["POST batches"] = [created]
+        with pytest.raises(InputError, match="refused the key"):
+            ask_missing(tmp_path, at(server, tmp_path), 12)
+        ask_missing(tmp_path, at(server, tmp_path), 12)
+    assert (kept(tmp_path), server.delivered, len(server.batches)) == (ALL, ONCE, 1)
+
+
 def test_no_room_for_one_request_ends_the_run(tmp_path: Path) -> None:
     """Where not even one request has room, other batches of the account are in the way: told, with nothing paid."""
     with serving() as server:

@@ -78,7 +78,7 @@ def test_a_fragment_runs(client: Client, tmp_path: Path, number: int) -> None:
     small.write_corpus(tmp_path / "corpus", {"d1": "d1#a"})
     (tmp_path / "params.yaml").write_text(json.dumps({"collect": PARAMS["collect"] | {"judgments": []} | fragment["collect"]}))
     general = tmp_path if fragment["collect"].get("general", {}).get("kind") == "files" else ROOT / "data/general"
-    where = {"corpus": tmp_path / "corpus", "judged": tmp_path, "general": general, "out": tmp_path / "out"}
+    where = {"corpus": tmp_path / "corpus", "judged": tmp_path, "logs": tmp_path, "general": general, "out": tmp_path / "out"}
     told = client.run("stages/collect.py", params=tmp_path / "params.yaml", **where)
     assert told.status == 0, told.err
     queries = tables.read(tables.QUERIES, tmp_path / "out/queries.parquet")

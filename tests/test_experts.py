@@ -62,7 +62,7 @@ def test_a_fragment_runs(
     labelled = "labels" in yaml.safe_load(FRAGMENTS[number])["collect"]
     chosen["collect"] |= {"shares": {"test": 0.99, "dev": 0.0}} | ({} if labelled else {"labels": ""})
     (tmp_path / "params.yaml").write_text(json.dumps(chosen), encoding="utf-8")
-    where = {"corpus": tmp_path / "corpus", "judged": tmp_path / "judged", "general": ROOT / "data/general"}
+    where = {"corpus": tmp_path / "corpus", "judged": tmp_path / "judged", "logs": tmp_path, "general": ROOT / "data/general"}
     assert stage("collect", params=tmp_path / "params.yaml", out=tmp_path / "out", **where) == 0
     found = tables.read(QRELS, tmp_path / "out/qrels.parquet").filter(pl.col("origin") == "curated")
     asked = pl.read_parquet(tmp_path / "out/queries.parquet").select("query_id", "text")

@@ -141,7 +141,8 @@ def test_nobody_answers(tmp_path: Path) -> None:
         nano = {"dataset": "team/nano", "revision": COMMIT, "sets": ["NanoNQ"]}
         (tmp_path / "params.yaml").write_text(json.dumps({"collect": params["collect"] | {"nanobeir": nano}}))
         small.write_corpus(tmp_path / "corpus", {"d1": "d1#a"})
-        where = {"judged": ROOT / "data/judged", "general": ROOT / "data/general", "out": tmp_path / "out"}
+        folders = {name: ROOT / "data" / name for name in ("judged", "logs", "general")}
+        where = folders | {"out": tmp_path / "out"}
         told = nobody.run("stages/collect.py", params=tmp_path / "params.yaml", corpus=tmp_path / "corpus", **where)
     assert "team/nano queries NanoNQ" in told.error
     assert "the connection to http://127.0.0.1:9 failed" in told.error

@@ -133,7 +133,7 @@ def collect(
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     own = {"judgments": [], "general": general} | ({"nanobeir": nanobeir} if nanobeir else {})
     (root / "params.yaml").write_text(json.dumps({"collect": params["collect"] | own}))
-    where = {"corpus": root / "corpus", "judged": root, "general": root, "out": root / "out"}
+    where = {"corpus": root / "corpus", "judged": root, "logs": root, "general": root, "out": root / "out"}
     return client.run("stages/collect.py", token=token, params=root / "params.yaml", **where)
 
 
@@ -264,11 +264,10 @@ def test_the_same_revision_is_the_same_bytes(client: Client, tmp_path: Path) -> 
     """Sampling has no chance in it."""
     written = []
     for name in ("one", "other"):
-        out = tmp_path / name / "out"
-        written.append({str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()})
         knobs = given("team/triplets", "triplet", most={"train": 5, "dev": 1, "test": 1}, distractors=4)
         assert collect(client, tmp_path / name, knobs).status == 0
-        written.append({path.name: path.read_bytes() for path in (tmp_path / name / "out").iterdir()})
+        out = tmp_path / name / "out"
+        written.append({str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()})
     assert written[0] == written[1]
 
 

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from burnish import tables
 from burnish.cli import cli
 from burnish.embedding import vectors
+from burnish.errors import InputError
 from burnish.queries import labels
 from burnish.queries.labels import Built
 from burnish.tables import NEGATIVES, PASSAGES, QRELS, QUERIES, RUNS
@@ -57,6 +58,9 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ids = asked.filter((pl.col("split") == "test") == test)["query_id"].to_list()
         tables.write(asked.filter(pl.col("query_id").is_in(ids)), QUERIES, tmp_path / "data/mixed" / name / "queries.parquet")
         tables.write(judged.filter(pl.col("query_id").is_in(ids)), QRELS, tmp_path / "data/mixed" / name / "qrels.parquet")
+    for name, origins in (("collected", ["curated", "clicks", "general"]), ("synthetic", ["synthetic"])):
+        own = asked.filter(pl.col("origin").is_in(origins))
+        tables.write(own, QUERIES, tmp_path / "data" / name / "queries.parquet")
     mined = [(query, passage, 5, 0.5, margin, "exact") for query, passage, margin in NEGATIVES_OF]
     tables.write(
         pl.DataFrame(mined, schema=NEGATIVES.columns, orient="row"), NEGATIVES, tmp_path / "data/negatives/negatives.parquet"
@@ -174,8 +178,17 @@ def test_there_and_back_again(root: Path) -> None:
     assert "0 new, 0 changed, 3 as before" in run("--take", "ada.jsonl", "--annotator", "Ada")
     assert Path("data/judged/labels.csv").read_bytes() == kept
     assert not any(name in kept.decode() + said for name in ("Ada", "Bob"))
+    dropped = tables.read(QUERIES, root / "data/mixed/training/queries.parquet").filter(pl.col("query_id") != "c1")
+    tables.write(dropped, QUERIES, root / "data/mixed/training/queries.parquet")  # as mix does once Ada's 1 were a 0
+    assert "3 as before" in run("--take", "ada.jsonl", "--annotator", "Ada")
     run("--out", "next.jsonl", "--only", "unjudged")
     assert [json.loads(line)["target_id"] for line in Path("next.jsonl").read_text().splitlines()] == ["d6#0"]
+
+
+def test_a_repository_that_is_not_built_is_told(tmp_path: Path) -> None:
+    """With what to run."""
+    with pytest.raises(InputError, match=r"runs.parquet: the runs are not there; run `dvc repro`, then ask again"):
+        labels.built(tmp_path)
 
 
 @pytest.mark.parametrize(

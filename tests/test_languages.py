@@ -8,6 +8,8 @@ from typing import Any
 
 import polars as pl
 import pytest
+import Stemmer
+import stopwordsiso
 import yaml
 from click.testing import CliRunner
 
@@ -48,9 +50,18 @@ def made(tmp_path_factory: pytest.TempPathFactory, base_model: Path) -> Iterator
     params["extract"] |= {"max_tokens": 128, "min_tokens": 0}
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     run("extract", folder, documents="documents", model=base_model, out="corpus")
-    run("collect", folder, corpus="corpus", judged="judged", general="general", out="collected")
+    run("collect", folder, corpus="corpus", judged="judged", logs="logs", general="general", out="collected")
     table = {"passages": "corpus/passages.parquet", "documents": "corpus/documents.parquet"}
-    run("synthesize", folder, **table, recorded="none", store="none", prompts=ROOT / "prompts", out="synthetic")
+    run(
+        "synthesize",
+        folder,
+        **table,
+        training="collected/training",
+        recorded="none",
+        store="none",
+        prompts=ROOT / "prompts",
+        out="synthetic",
+    )
     yield folder
 
 
@@ -305,6 +316,15 @@ def test_doctor_says_that_an_english_base_does_not_know_them(base_model: Path) -
         assert [one.level for one in doctor.tokens(*tokens_of(texts, base_model / "tokenizer.json"))] == ["note"], language
     english = ["The supplier shall hand over the goods within ten working days, and the buyer shall pay for them."]
     assert doctor.tokens(*tokens_of(english, base_model / "tokenizer.json"))[0].level == "ok"
+
+
+def test_the_documentation_names_every_stemmer() -> None:
+    """Each of Snowball's languages stands in the table once, in the row of its stop words."""
+    rows = re.findall(r"^\| ([A-Z][\w, ]+) \| Snowball \| (bm25s|stopwords-iso|none) \|", PAGE, re.MULTILINE)
+    named = {name.lower(): words for names, words in rows for name in names.split(", ")}
+    assert set(named) == set(Stemmer.algorithms()) - {"porter", "dutch_porter"}
+    codes = {"sesotho": "st", "polish": "pl", "arabic": "ar", "greek": "el", "serbian": "sr", "tamil": "ta", "nepali": "ne"}
+    assert all(stopwordsiso.has_lang(code) == (named[name] == "stopwords-iso") for name, code in codes.items())
 
 
 def test_the_fragment_of_the_documentation_is_valid(tmp_path: Path) -> None:

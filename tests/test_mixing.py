@@ -178,6 +178,24 @@ def test_without_experts_their_word_is_not_heard() -> None:
     assert "t1" in trained(found)
 
 
+def test_an_experts_answer_is_no_further_one() -> None:
+    """What the base takes for an answer too and an expert found already stands once, as the expert's."""
+    rule = replace(RULE, several_answers="all", several_answers_margin=0.9, weights=EVEN | {"curated": 4.0})
+    alone = mixing.mixed(PLAIN, JUDGED.with_columns(origin=pl.lit("synthetic")), NO_GENERAL, corpus(PLAIN), rule)
+    assert ("t1", "d0#1") in weighed(alone)
+    found = mixing.mixed(PLAIN, with_expert(2, target="d0#1"), NO_GENERAL, corpus(PLAIN), rule)
+    assert weighed(found)["t1", "d0#1"] == 4.0
+    assert found.counts["pairs"] == found.qrels.filter(pl.col("query_id") != "h").height
+
+
+def test_a_query_that_an_expert_answered_needs_no_round_trip() -> None:
+    """The base, which ranks both passages far down, does not know better."""
+    rule = replace(RULE, round_trip_rank=1)
+    dropped = mixing.mixed(PLAIN, JUDGED.with_columns(origin=pl.lit("synthetic")), NO_GENERAL, corpus(PLAIN), rule)
+    assert "t1" not in trained(dropped)
+    assert "t1" in trained(mixing.mixed(PLAIN, with_expert(2, target="d3#1"), NO_GENERAL, corpus(PLAIN), rule))
+
+
 def test_judgments_of_queries_that_are_gone_are_counted() -> None:
     """A changed synthesis makes other queries."""
     found = mixed_with(with_expert(1, query="gone"))

@@ -123,13 +123,13 @@ def label(
         raise click.UsageError("give either --out, to write a queue, or --take, to take one back")
     if unknown := set(only) - set(labels.REASONS):
         raise click.UsageError(f"--only {min(unknown)}: expected one of {', '.join(labels.REASONS)}")
-    known = labels.built(Path())
     if filled:
-        taken = labelling.take(filled, kept, annotator=annotator, allowed=labels.allowed(known, highest))
+        taken = labelling.take(filled, kept, annotator=annotator, allowed=labels.allowed(Path(), highest))
         click.echo(f"{taken.new} new, {taken.changed} changed, {taken.same} as before, {taken.blank} left blank -> {kept}")
         if taken.agreement["pairs"]:
             click.echo(f"agreement: {json.dumps(taken.agreement)}")
         return
+    known = labels.built(Path())
     offered = {name: pairs for name, pairs in labels.candidates(Path(), known).items() if name in (only or labels.REASONS)}
     queue = labels.queue(offered, known, labelled=labelling.labelled(kept), size=size)
     for out in outs:

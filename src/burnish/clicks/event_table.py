@@ -58,8 +58,8 @@ def staged(
     source = _of_json(log) if _READERS[suffix] == _JSON else _of_columns(connection, log, knob, suffix, paths)
     out = scratch / f"{number}-events.parquet"
     records = staging.write(connection, _rows(source, number, rule), paths, out, f"{knob}.path")
-    if "rejects" in source.reader:
-        records["malformed"] = records.get("malformed", 0) + _rejected(connection, where)
+    if "rejects" in source.reader and (rejected := _rejected(connection, where)):
+        records["malformed"] = records.get("malformed", 0) + rejected
     staging.check(records, where, "a query, a target, a user or session, and one of the actions", rule)
     return Staged(number, log.language, None, out, {"events": records})
 

@@ -15,7 +15,7 @@ SUSPECT = r"[@:\x{FF20}\x{FE6B}\x{FF1A}\x{FE55}\x{FE13}]|(?:[\p{N}\p{So}](?s:.*)
 
 _GAP = r"[ .()/\-‐-―−]{0,3}"
 _START, _END = r"(?<![\dA-Za-z_])", r"(?![\dA-Za-z_])"  # letters of scripts without spaces may touch
-_DATE = re.compile(r"\d{4}([-./])\d{1,2}\1\d{1,2}|\d{1,2}([-./])\d{1,2}\2\d{4}")
+_DATE = re.compile(r"(?<!\d)(?:\d{4}([-./])\d{1,2}\1\d{1,2}|\d{1,2}([-./])\d{1,2}\2\d{4})(?!\d)")
 
 
 @dataclass(frozen=True)

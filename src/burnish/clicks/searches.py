@@ -21,7 +21,7 @@ import pyarrow as pa
 from burnish.clicks.privacy import MASK
 from burnish.clicks.rule import ClickRule
 from burnish.clicks.staging import Staged, quoted, threads
-from burnish.documents.duplicates import normalised
+from burnish.writing import normalised
 
 _BATCH = 100_000  # distinct texts in Python at once
 _FEW = 10  # so many queries say something of a session's rate

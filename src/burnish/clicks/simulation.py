@@ -88,7 +88,7 @@ def text(number: int) -> str:
     """The text of a query, without digits.
 
     >>> text(0), text(70)
-    ('how to find ba', 'how to find beba')
+    ('how to find ba', 'how to find daba')
     """
     syllables = []
     while True:

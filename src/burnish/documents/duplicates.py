@@ -10,7 +10,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from sklearn.feature_extraction.text import CountVectorizer
 
-from burnish.writing import DENSE, UNSPACED, normalised
+from burnish.writing import DENSE, UNSPACED, normalised, unspaced
 
 _PERMUTATIONS = 128  # standard error of the estimated similarity: at most 1 / sqrt(4 x 128) = 0.044
 _BANDS = 32  # of 4 rows: a pair of similarity 0.8 is missed once in 10 million, (1 - 0.8^4)^32
@@ -25,13 +25,14 @@ _DENSE = regex.compile(f"[{DENSE}]")
 def signature(text: str) -> RMinHash:
     """The MinHash of a text's shingles of three words, of five signs in scripts without spaces; of characters if it is shorter."""
     plain = normalised(text)
-    units: list[str] = _UNIT.findall(plain)
+    mixed = unspaced(plain)
+    units: list[str] = _UNIT.findall(plain) if mixed else plain.split()
     if len(units) < _WORDS:
         units = list(plain)
     shingles = {
         " ".join(units[i : i + size])
         for i, unit in enumerate(units)
-        if i + (size := _SIGNS if _UNSPACED.match(unit) else _WORDS) <= len(units)
+        if i + (size := _SIGNS if mixed and _UNSPACED.match(unit) else _WORDS) <= len(units)
     }
     minhash = RMinHash(num_perm=_PERMUTATIONS, seed=42)
     minhash.update(sorted(shingles) or [" ".join(units)])

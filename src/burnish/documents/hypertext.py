@@ -79,8 +79,8 @@ def blocks_of(html: str) -> list[Block]:
     if root is None:
         return []
     _prune(root)
-    for element in root.iter() if writing.unspaced(html) else ():
-        _unwrap(element)
+    if writing.unspaced(html):
+        _unwrap(root)
     for element in root.iter(*_CONTAINERS, *_HEADINGS, "pre", "br"):
         element.tail = "\n" + (element.tail or "")
         if element.tag not in {"pre", "br"}:
@@ -91,12 +91,14 @@ def blocks_of(html: str) -> list[Block]:
     return walk.found
 
 
-def _unwrap(element: etree._Element) -> None:
+def _unwrap(root: etree._Element) -> None:
     """Take out the line ends of the source that are no spaces, as in Chinese; code keeps its own."""
-    if element.tag != "pre" and element.xpath("not(ancestor::pre)"):
-        element.text = element.text and writing.unwrapped(element.text)
-    if element.xpath("not(ancestor::pre)"):
-        element.tail = element.tail and writing.unwrapped(element.tail)
+    code = {element for block in root.iter("pre") for element in block.iter()}
+    for element in root.iter():
+        if element not in code and element.text:
+            element.text = writing.unwrapped(element.text)
+        if (element not in code or element.tag == "pre") and element.tail:
+            element.tail = writing.unwrapped(element.tail)
 
 
 def _prune(root: etree._Element) -> None:

@@ -1,7 +1,7 @@
 """Curated queries and their grades: from every file that is named, by every annotator, into one set with its splits."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -212,7 +212,7 @@ def _with_splits(queries: pl.DataFrame, by_file: pl.DataFrame, shares: Shares) -
     return queries.with_columns(pl.Series("split", splits, dtype=pl.String))
 
 
-def _language(record: dict[str, object], default: str, where: str) -> str:
+def _language(record: Mapping[str, object], default: str, where: str) -> str:
     try:
         return language_code(str(record.get("language") or default))
     except ValueError as error:

@@ -10,6 +10,7 @@ import polars as pl
 from burnish import tables
 from burnish.embedding import vectors
 from burnish.embedding.vectors import Vectors
+from burnish.errors import InputError
 from burnish.evaluation import measures
 from burnish.queries import formats
 from burnish.queries.labelling import Allowed
@@ -57,8 +58,11 @@ def built(root: Path) -> Built:
     """What `dvc repro` made below `root`.
 
     Raises:
-        InputError: a table is not there yet.
+        InputError: it is not built yet.
     """
+    last = root / "data/runs/runs.parquet"
+    if not last.is_file():
+        raise InputError(f"{last}: the runs are not there; run `dvc repro`, then ask again")
     parts = [root / "data/mixed" / name for name in ("training", "test")]
     queries = pl.concat([tables.read(QUERIES, part / "queries.parquet") for part in parts], how="diagonal")
     queries = queries.filter(pl.col("origin") != "general").sort("query_id")
@@ -70,14 +74,16 @@ def built(root: Path) -> Built:
         qrels.filter(own),
         tables.read(PASSAGES, root / "data/corpus/passages.parquet"),
         tables.read(NEGATIVES, root / "data/negatives/negatives.parquet").filter(own),
-        tables.read(RUNS, root / "data/runs/runs.parquet").filter(own, ~pl.col("system").str.contains("@", literal=True)),
+        tables.read(RUNS, last).filter(own, ~pl.col("system").str.contains("@", literal=True)),
     )
 
 
-def allowed(known: Built, highest: int) -> Allowed:
-    """What a filled-in queue may name."""
-    targets = {*known.passages["passage_id"], *known.passages["document_id"]}
-    return Allowed(frozenset(known.queries["query_id"]), frozenset(targets), highest)
+def allowed(root: Path, highest: int) -> Allowed:
+    """What a filled-in queue may name: any query below `root`, also one that `mix` dropped since the queue was written."""
+    made = [tables.read(QUERIES, root / "data" / name / "queries.parquet")["query_id"] for name in ("collected", "synthetic")]
+    passages = tables.read(PASSAGES, root / "data/corpus/passages.parquet")
+    targets = {*passages["passage_id"], *passages["document_id"]}
+    return Allowed(frozenset(pl.concat(made)), frozenset(targets), highest)
 
 
 def base_ranks(root: Path, known: Built) -> pl.DataFrame:

@@ -90,7 +90,7 @@ class _Asking:
         try:
             ended, _ = await asyncio.wait(crew, return_when=asyncio.FIRST_EXCEPTION)
         finally:
-            if any(not one.done() for one in crew):
+            if any(not one.done() for one in crew):  # one failed, or this was interrupted
                 self._closing.set()
                 await asyncio.wait(crew)
         failures = [error for one in [*ended, *crew] if (error := one.exception())]
@@ -98,17 +98,19 @@ class _Asking:
             raise failures[0]
 
     async def _work(self, waiting: Iterator[Question], done: Callable[[int], object]) -> None:
-        for one in waiting:
-            try:
-                reply = await self._reply(one)
-            except _ClosedError:
-                return
-            if reply:
-                self._keep(reply)
-                self._answered += 1
-            done(1)
-            if self._closing.is_set():
-                return
+        try:
+            for one in waiting:
+                if reply := await self._reply(one):
+                    self._keep(reply)
+                    self._answered += 1
+                done(1)
+                if self._closing.is_set():
+                    return
+        except _ClosedError:
+            return
+        except BaseException:
+            self._closing.set()  # at once: another worker would begin a request before this error is seen
+            raise
 
     async def _reply(self, one: Question) -> Reply | None:
         """The reply to a question, or nothing where it is given up for now."""
@@ -151,6 +153,7 @@ class _Asking:
         """
         if found.kind == "final" or (found.kind == "output" and self._service.output != "auto" and not self._learnt):
             raise found.error()
+        self._in_a_row = 0
         return completions.never(one.request, found)
 
     async def _wait(self, found: Fault, tries: int) -> None:
@@ -177,7 +180,7 @@ class _Asking:
             UnfinishedError: nothing was answered yet, or several questions in a row were not.
         """
         self._in_a_row += 1
-        if not self._learnt or self._in_a_row >= _IN_A_ROW:
+        if not self._answered or self._in_a_row >= _IN_A_ROW:
             raise found.error()
         self._given_up.append(found)
 

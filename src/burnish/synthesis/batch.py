@@ -152,13 +152,13 @@ class _Asking:
         ticket = self._tickets.begun({one.key: one.request for one in part})
         lines = self._tickets.input_file(ticket, map(self._line, part))
         try:
-            batch_id = self._remote.submitted(ticket.mark, lines)
-        except InputError:
+            file = self._remote.uploaded(lines)
+        except (InputError, UnfinishedError):
             self._tickets.drop(ticket)
             raise
         finally:
             lines.unlink()
-        return self._tickets.named(ticket, batch_id)
+        return self._tickets.named(ticket, self._remote.submitted(ticket.mark, file))
 
     def _line(self, one: Question) -> bytes:
         """A question as a line of an input file."""

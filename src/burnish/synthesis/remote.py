@@ -31,25 +31,33 @@ class Remote:
         self._client = openai.OpenAI(**service.options(), max_retries=service.retries)
         self._once = self._client.with_options(max_retries=0)
 
-    def submitted(self, mark: str, lines: Path) -> str:
-        """The id of a new batch that carries `mark`, of the requests in a file.
-
-        That a file is uploaded twice costs nothing. A batch is created by requests that are not repeated blindly: the
-        answer may have been lost after the batch was created, so before another try the mark is looked for.
+    def uploaded(self, lines: Path) -> str:
+        """The id of a file of requests, once the service has it. One that is uploaded twice costs nothing.
 
         Raises:
-            InputError: there is no Batch API, or it refuses these requests; no batch was created.
-            UnfinishedError: the service does not answer; a batch may have been created.
+            InputError: the service has no Batch API, or refuses the key.
+            UnfinishedError: it does not answer.
         """
         with _told("takes no files for batches; set synthesize.service.mode to requests"), lines.open("rb") as file:
             uploaded = self._client.files.create(file=(lines.name, file), purpose="batch")
         if not isinstance(uploaded, FileObject):
             raise Fault("final", "what came back is no file").error()
+        return uploaded.id
+
+    def submitted(self, mark: str, file: str) -> str:
+        """The id of a new batch that carries `mark`, of the requests in an uploaded file.
+
+        The request for it is not repeated blindly: its answer may have been lost after the batch was created, so before
+        another try the mark is looked for.
+
+        Raises:
+            InputError, UnfinishedError: the service refuses, or does not answer; a batch may have been created.
+        """
         for tries in itertools.count(1):
-            found = self._created(mark, uploaded.id)
+            found = self._created(mark, file)
             if isinstance(found, Batch):
                 return found.id
-            if tries > self._retries:
+            if tries > self._retries or (found.retry_after or 0) > limits.LONGEST_RETRY_AFTER:
                 raise found.error()
             time.sleep(found.retry_after or limits.back_off(tries))
             if before := self.found(mark):

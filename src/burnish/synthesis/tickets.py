@@ -59,9 +59,7 @@ class Tickets:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Let go of the folder, and remove it if nothing is left in it."""
-        if not any(self._folder.iterdir()):
-            self._folder.rmdir()
+        """Let go of the folder."""
         os.close(self._lock)
 
     def __iter__(self) -> Iterator[Ticket]:

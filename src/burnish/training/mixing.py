@@ -251,7 +251,8 @@ def _several_answers(pairs: pl.DataFrame, qrels: pl.DataFrame, corpus: Corpus, r
     """
     place = {name: at for at, name in enumerate(corpus.passages["passage_id"])}
     made = pairs.filter(pl.col("origin").is_in(_MADE)).sort("query_id", "target_id")
-    known = {query: {place[one] for one in targets} for query, targets in _targets(made).items()}
+    experts_too = pairs.filter(pl.col("query_id").is_in(made["query_id"].to_list())).sort("query_id", "target_id")
+    known = {query: {place[one] for one in targets} for query, targets in _targets(experts_too).items()}
     no_answer = _targets(qrels.filter(pl.col("grade") == 0, pl.col("target_id").is_in(list(place))))
     barred = [{place[one] for one in no_answer.get(query, ())} for query in known]
     vectors = np.stack([corpus.query_vectors[one] for one in known]) if known else np.empty((0, 0), np.float32)
@@ -275,8 +276,12 @@ def _targets(rows: pl.DataFrame) -> dict[str, list[str]]:
 
 
 def _beyond_rank(pairs: pl.DataFrame, corpus: Corpus, most: int) -> set[str]:
-    """Synthetic queries none of whose positives is among the base's first `most` passages (Promptagator's round trip)."""
-    asked = pairs.filter(pl.col("origin").is_in(_MADE))
+    """Synthetic queries none of whose positives is among the base's first `most` passages (Promptagator's round trip).
+
+    A query with an answer that an expert found stays.
+    """
+    found_good = pairs.filter(~pl.col("origin").is_in(_MADE))["query_id"].to_list()
+    asked = pairs.filter(pl.col("origin").is_in(_MADE), ~pl.col("query_id").is_in(found_good))
     if not asked.height:
         return set()
     grouped = asked.group_by("query_id", maintain_order=True).agg("target_id")
