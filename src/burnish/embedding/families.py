@@ -40,7 +40,7 @@ FAMILIES = (
     Family("E5", r"(?<![a-z0-9])e5-(small|base|large)", "query: ", "passage: "),
     Family("BGE (Chinese)", r"bge-(small|base|large)-zh", "为这个句子生成表示以用于检索相关文章：", ""),
     Family("BGE (English)", r"bge-(small|base|large)-en", _BGE, ""),
-    Family("mxbai-embed", r"mxbai-embed-(large|xsmall)", _BGE, ""),
+    Family("mxbai-embed", r"mxbai-embed-large", _BGE, ""),
     Family("arctic-embed 2", r"arctic-embed-[lm]-v2", "query: ", ""),
     Family("arctic-embed", r"arctic-embed-(xs|s|m|l)\b", _BGE, ""),
     Family("nomic-embed", r"nomic-embed-text", "search_query: ", "search_document: "),

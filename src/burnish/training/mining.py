@@ -16,7 +16,6 @@ from burnish.embedding.vectors import Vectors
 from burnish.search import lexical
 from burnish.search.nearest import SEARCHES
 
-MINERS = ("dense", "bm25")
 Found = Sequence[tuple[int, float]]  # (passage, score) of one query's candidates, best first
 
 
@@ -32,7 +31,7 @@ class Rule:
         max_share: a candidate scoring above this share of the query's positive is taken for an unjudged answer and left out
             (NV-Retriever's TopK-PercPos, arXiv:2407.15831, which found 0.95 best).
         search: "exact" or "approximate".
-        miners: whose rankings candidates come from, of MINERS; by turns where there are two.
+        miners: whose rankings candidates come from, dense (the model's) or bm25; by turns where there are two.
         denoise: a cross-encoder that judges the pool (see teachers.teacher); "" none.
         denoise_share: share of the positive's score above which it takes a candidate for an answer (RocketQA, arXiv:2010.08191).
     """
@@ -113,7 +112,8 @@ def hard_negatives(
         candidates += len(ranked) + passed_over
         likely += passed_over
         owns.append(own)
-        given.append([_Candidate(one, 0, float(passages[one] @ queries[query]), "judged") for one in chosen])
+        own_scores = (passages[chosen] @ queries[query]).tolist()
+        given.append([_Candidate(one, 0, score, "judged") for one, score in zip(chosen, own_scores, strict=True)])
         pools.append([one for one in ranked if one.passage not in chosen][: rule.pool])
     denoised = _denoise(pools, positives, relevance, rule.denoise_share) if relevance else 0
     rows: list[tuple[int, int, int, float, float, str]] = []

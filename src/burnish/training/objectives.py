@@ -23,8 +23,6 @@ from burnish.training.losses import (
 from burnish.training.masks import FalseNegatives
 from burnish.training.rowwise import PackedContrastiveLoss, PackedKLLoss, PackedMarginLoss, PackedTripletLoss
 
-HARDNESS = ("none", "in_batch_negatives", "hard_negatives", "all_negatives")
-
 
 @dataclass(frozen=True)
 class Objective:
