@@ -104,15 +104,28 @@ def trained(place: Place, knobs: dict[str, Any], folder: Path) -> Result:
     mixed, negatives, tuned = folder / "mixed", folder / "negatives", folder / "tuned"
     of_base = {"passage_vectors": base / "passages.parquet", "general_vectors": base / "general.parquet"}
     stage("mix", params=params, corpus=corpus, collected=collected, synthetic=place.path("data/synthetic"), embedded=base, out=mixed)  # fmt: skip
-    stage("mine", params=params, corpus=passages, general=general, training=mixed / "training", out=negatives, **of_base)
+    store = folder / "store"
+    stage(
+        "mine",
+        params=params,
+        corpus=passages,
+        documents=corpus / "documents.parquet",
+        general=general,
+        training=mixed / "training",
+        store=store,
+        out=negatives,
+        **of_base,
+    )
     stage(
         "train",
         params=params,
         model=place.path("models/base"),
         corpus=passages,
+        documents=corpus / "documents.parquet",
         general=general,
         rows=mixed / "training",
         negatives=negatives,
+        store=store,
         checkpoints=folder / "checkpoints",
         out=tuned,
         curves=folder / "curves",
@@ -126,7 +139,7 @@ def trained(place: Place, knobs: dict[str, Any], folder: Path) -> Result:
         passages=passages,
         general=general,
         queries=(asked,),
-        store=folder / "store",
+        store=store,
         out=folder / "vectors",
     )
     return judged(place, mixed, folder / "vectors", seconds)

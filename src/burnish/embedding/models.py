@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from importlib.resources import files
@@ -11,6 +12,7 @@ from huggingface_hub import snapshot_download
 from sentence_transformers import SentenceTransformer
 
 from burnish import atomic, hub
+from burnish.embedding import families
 from burnish.errors import InputError
 
 # What a model computes is decided by these files alone; a model card or another framework's weights do not count.
@@ -31,7 +33,8 @@ def fetch(name: str, *, revision: str, sha256: str, prompts: Mapping[str, str | 
         out: the folder to make.
 
     Raises:
-        InputError: the model is not there, holds no safetensors, or has another digest.
+        InputError: the model is not there, holds no safetensors, has another digest, or comes without the prompts that its
+            family was trained with.
         UnfinishedError: the connection to the hub failed; a rerun fetches what is missing.
     """
     with atomic.folder(out) as made:
@@ -47,22 +50,42 @@ def fetch(name: str, *, revision: str, sha256: str, prompts: Mapping[str, str | 
                 f"base.model {name}: {WEIGHTS} has sha256 {found}, expected {sha256}; {(source / WEIGHTS).resolve()} is damaged or "
                 "not the model that you named: delete it and fetch it again, or set base.sha256 to what its publisher lists"
             )
-        _set_prompts(made / "config_sentence_transformers.json", prompts)
+        found_prompts = _set_prompts(made / "config_sentence_transformers.json", prompts)
+        if family := families.of_model(name, made):
+            families.check(family, name, {role: found_prompts.get(role) for role in prompts if prompts[role] is None})
         atomic.write_json(made / ORIGIN, {"model": name, "revision": revision, "sha256": found})
 
 
-def _found(name: str, revision: str) -> Path:
+def located(name: str, knob: str) -> Path:
+    """The folder of another model than the base: a local folder, `pypi:MODULE`, or a hub id with its commit, `id@commit`.
+
+    Args:
+        name: as above.
+        knob: what named it, for messages.
+
+    Raises:
+        InputError: it is not there, or a hub id comes without 40 hexadecimal digits of a commit.
+    """
+    model, _, commit = name.partition("@")
+    if Path(name).is_dir() or name.startswith("pypi:"):
+        model, commit = name, ""
+    elif not re.fullmatch("[0-9a-f]{40}", commit):
+        raise InputError(f"{knob} {name}: no such folder; a hub id needs its commit, as in `{model}@<40 hexadecimal digits>`")
+    return _found(model, commit, knob)
+
+
+def _found(name: str, revision: str, knob: str = "base.model") -> Path:
     if name.startswith("pypi:"):
         module = name.removeprefix("pypi:")
         try:
             return Path(str(files(module) / "model"))
         except (ModuleNotFoundError, ValueError, TypeError) as error:
-            raise InputError(f"base.model {name}: package {module!r} is not installed; run `make setup`") from error
+            raise InputError(f"{knob} {name}: package {module!r} is not installed; run `make setup`") from error
     if Path(name).is_dir():
         return Path(name)
     if not revision:
-        raise InputError(f"base.model {name}: no such folder; for a hub id set base.revision to a commit, not a branch")
-    with hub.telling(f"base.model {name} at revision {revision}"):
+        raise InputError(f"{knob} {name}: no such folder; for a hub id set base.revision to a commit, not a branch")
+    with hub.telling(f"{knob} {name} at revision {revision}"):
         return Path(snapshot_download(name, revision=revision, allow_patterns=_PATTERNS))
 
 
@@ -74,10 +97,19 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copyfile(path, place)
 
 
-def _set_prompts(path: Path, prompts: Mapping[str, str | None]) -> None:
+def _set_prompts(path: Path, prompts: Mapping[str, str | None]) -> dict[str, str]:
+    """Write the prompts that the knobs set over those that the model brings; return what holds.
+
+    A passage prompt that the model names "passage" or "corpus" is named "document", or sentence-transformers would not use it.
+    """
     config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    chosen = {role: text for role, text in prompts.items() if text is not None}
-    atomic.write_json(path, config | {"prompts": (config.get("prompts") or {}) | chosen})
+    brought = dict(config.get("prompts") or {})
+    others = [found for name in ("passage", "corpus") if (found := brought.pop(name, None))]
+    if others and not brought.get("document"):
+        brought["document"] = others[0]
+    found = brought | {role: text for role, text in prompts.items() if text is not None}
+    atomic.write_json(path, config | {"prompts": found})
+    return found
 
 
 def digest(folder: Path) -> str:

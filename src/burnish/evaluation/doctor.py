@@ -1,5 +1,6 @@
 """Before any training: is the environment fit, is the corpus, and is fine-tuning the first thing to do?"""
 
+import json
 import math
 import os
 import shutil
@@ -11,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from burnish.embedding import families, models
 from burnish.embedding.encoding import bf16_is_faster
 
 Level = Literal["ok", "note", "stop"]
@@ -41,6 +43,16 @@ def environment(folder: Path) -> list[Finding]:
         found.append(Finding("note", "no GPU: fine for a model of 30 million parameters and some 10,000 pairs, slow beyond"))
     level: Level = "ok" if free > 5 else "stop"
     return [*found, Finding(level, f"{free:.0f} GiB of disk free (at least 5 wanted)")]
+
+
+def prompts(model: Path) -> list[Finding]:
+    """Whether the base model in the folder `model` has the prompts that its family was trained with."""
+    named = json.loads((model / models.ORIGIN).read_text(encoding="utf-8"))["model"]
+    if (family := families.of_model(named, model)) is None:
+        return []
+    config = json.loads((model / "config_sentence_transformers.json").read_text(encoding="utf-8"))
+    differing = families.differences(family, config["prompts"])
+    return [Finding("note", one) for one in differing] or [Finding("ok", f"the prompts of the family {family.name} are set")]
 
 
 def corpus(counts: Mapping[str, Any]) -> list[Finding]:

@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 
 from burnish import tables
 from burnish.embedding import vectors
+from burnish.embedding.models import ORIGIN
 from burnish.evaluation import doctor, measures
 from burnish.evaluation.doctor import Finding
 from burnish.search import lexical, retrieval
@@ -26,6 +27,8 @@ def findings(root: Path, *, enough: float) -> list[Finding]:
     What is not built yet is said, not guessed.
     """
     found = doctor.environment(root)
+    if (root / "models/base" / ORIGIN).is_file():
+        found += doctor.prompts(root / "models/base")
     counts = root / "data/corpus/counts.json"
     if not counts.is_file():
         return [*found, Finding("note", "no corpus yet: run `dvc repro mix`, then ask again")]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -10,76 +10,79 @@ from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.losses import (
     CachedMultipleNegativesRankingLoss,
-    MatryoshkaLoss,
     MultipleNegativesRankingLoss,
 )
 from sentence_transformers.util import cos_sim
 from torch import Tensor, nn
 
 from burnish.embedding.encoding import batches
-from burnish.embedding.vectors import Vectors
+from burnish.training.masks import BatchMask, FalseNegatives
 
 Features = dict[str, Tensor]
+Direction = Literal["query_to_doc", "query_to_query", "doc_to_doc"]
+Hardness = Literal["none", "in_batch_negatives", "hard_negatives", "all_negatives"]
+
+QUERY_TO_DOCUMENT: tuple[Direction, ...] = ("query_to_doc",)
+# GIST (arXiv:2402.16829) also keeps queries apart from queries and positives from positives, where its guide lets it.
+GUIDED: tuple[Direction, ...] = ("query_to_doc", "query_to_query", "doc_to_doc")
 
 
 @dataclass(frozen=True)
-class FalseNegatives:
-    """Which passages of a batch may not serve as a row's negatives, by what is known and by the base model's scores.
-
-    A passage is masked where it is a known positive of the query, or where the base model scores it above `threshold`
-    times the row's own positive: among many near-alike passages such a "negative" is most often an unjudged answer
-    (NV-Retriever, arXiv:2407.15831, states the rule for mined negatives; here it holds for in-batch ones too).
+class Contrast:
+    """How a batch's rows are contrasted.
 
     Attributes:
-        queries: the base model's query vectors, shape (rows, dimensions).
-        passages: the base model's passage vectors, shape (passages, dimensions).
-        candidates: the passages of each row, its positive first, as rows of `passages`; shape (rows, 1 + negatives).
-        positives: the passages known to answer each row's query, as rows of `passages`.
-        threshold: share of the own positive's score above which a passage is masked; above 1 masks known ones only.
+        scale: inverse temperature of the softmax.
+        batch_tokens: tokens, padding included, of one forward pass.
+        directions: what is contrasted with what, in sentence-transformers' words.
+        hardness: which negatives count the more the higher they score (arXiv:2503.04812); "none": all alike.
+        hardness_strength: how much more: this times the cosine joins their scaled score.
     """
 
-    queries: Vectors
-    passages: Vectors
-    candidates: NDArray[np.int64]
-    positives: Sequence[frozenset[int]]
-    threshold: float
+    scale: float
+    batch_tokens: int
+    directions: tuple[Direction, ...] = QUERY_TO_DOCUMENT
+    hardness: Hardness = "none"
+    hardness_strength: float = 0.0
 
-    def mask(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """What to leave out, shape (rows, rows x (1 + negatives)), columns in the order in which the loss takes them."""
-        columns = self.candidates[rows].T.reshape(-1)
-        scores = self.queries[rows] @ self.passages[columns].T
-        own = scores[np.arange(len(rows)), np.arange(len(rows))]
-        masked = scores > self.threshold * own[:, None]
-        for at, row in enumerate(rows):
-            masked[at] |= np.isin(columns, list(self.positives[row]))
-            masked[at, at] = False
-        return masked
+    def options(self, scores: "_MaskedScores") -> dict[str, Any]:
+        """The arguments of sentence-transformers' two ranking losses."""
+        weighted = {"hardness_mode": self.hardness, "hardness_strength": self.hardness_strength}
+        return {"scale": self.scale, "similarity_fct": scores, "directions": self.directions} | (
+            weighted if self.hardness != "none" else {}
+        )
 
 
 @dataclass
 class _MaskedScores:
-    """Cosine scores with the batch's mask applied; the cached loss asks for them some rows at a time."""
+    """Cosine scores with the batch's mask applied; the loss asks for them some rows at a time, each direction in turn."""
 
     masks: FalseNegatives
-    mask: Tensor | None = None
+    directions: tuple[Direction, ...]
+    batch: BatchMask | None = None
     row: int = field(default=0)
+    turn: int = field(default=0)
 
     def start(self, labels: Tensor) -> None:
         """Take the batch whose rows of the training set are `labels`."""
-        self.mask = torch.from_numpy(self.masks.mask(labels.cpu().numpy())).to(labels.device)
-        self.row = 0
+        self.batch = self.masks.of_batch(labels.cpu().numpy(), labels.device)
+        self.row = self.turn = 0
 
-    def __call__(self, queries: Tensor, passages: Tensor) -> Tensor:
-        """Scores, shape (queries, passages), minus infinity where masked."""
-        assert self.mask is not None
-        part = self.mask[self.row : self.row + len(queries)]
-        self.row += len(queries)
-        return cos_sim(queries, passages).masked_fill(part, -torch.inf)
-
-
-def _row_losses(scores: Tensor, first: int) -> Tensor:
-    """The cross-entropy of each row against its positive, shape (rows,); row n's positive is column `first` + n."""
-    return torch.logsumexp(scores, dim=1) - scores.diagonal(first)
+    def __call__(self, one: Tensor, other: Tensor) -> Tensor:
+        """Scores, shape (one, other), minus infinity where masked."""
+        assert self.batch is not None
+        direction = self.directions[self.turn]
+        stop = self.row + len(other if direction == "doc_to_doc" else one)
+        scores = cos_sim(one, other)
+        if direction == "query_to_doc":
+            masked = scores.masked_fill(self.batch.documents(self.row, stop), -torch.inf)
+        elif direction == "query_to_query":
+            masked = scores.masked_fill(self.batch.anchors(self.row, stop), -torch.inf)
+        else:  # the loss gives all passages first, then those of its rows
+            masked = scores.masked_fill(self.batch.positives(self.row, stop).T, -torch.inf)
+        self.turn = (self.turn + 1) % len(self.directions)
+        self.row = stop if self.turn == 0 else self.row
+        return masked
 
 
 def _shares(weights: NDArray[np.float32], labels: Tensor) -> Tensor | None:
@@ -96,18 +99,12 @@ class PackedRankingLoss(MultipleNegativesRankingLoss):
     """
 
     def __init__(
-        self,
-        model: SentenceTransformer,
-        masks: FalseNegatives,
-        weights: NDArray[np.float32],
-        *,
-        scale: float,
-        batch_tokens: int,
+        self, model: SentenceTransformer, masks: FalseNegatives, weights: NDArray[np.float32], contrast: Contrast
     ) -> None:
-        self.scores = _MaskedScores(masks)
-        super().__init__(model, scale=scale, similarity_fct=self.scores)
+        self.scores = _MaskedScores(masks, contrast.directions)
+        super().__init__(model, **contrast.options(self.scores))
         self.weights = weights
-        self.batch_tokens = batch_tokens
+        self.batch_tokens = contrast.batch_tokens
 
     def forward(self, sentence_features: Iterable[Features], labels: Tensor) -> Tensor:
         """The mean loss of the batch whose rows are `labels`, shape (rows,)."""
@@ -123,23 +120,17 @@ class PackedRankingLoss(MultipleNegativesRankingLoss):
         if shares is None:
             return super().compute_loss_from_embeddings(embeddings, labels)
         queries, *passages = embeddings
-        return (_row_losses(self.scores(queries, torch.cat(passages)) * self.scale, 0) * shares).sum()
+        return (_row_losses(self, queries, torch.cat(passages), range(len(queries))) * shares).sum()
 
 
 class CachedRankingLoss(CachedMultipleNegativesRankingLoss):
     """CachedMultipleNegativesRankingLoss (GradCache) with masked false negatives: batches larger than memory holds."""
 
     def __init__(
-        self,
-        model: SentenceTransformer,
-        masks: FalseNegatives,
-        weights: NDArray[np.float32],
-        *,
-        scale: float,
-        batch_tokens: int,
+        self, model: SentenceTransformer, masks: FalseNegatives, weights: NDArray[np.float32], contrast: Contrast
     ) -> None:
-        self.scores = _MaskedScores(masks)
-        super().__init__(model, scale=scale, similarity_fct=self.scores, mini_batch_num_tokens=batch_tokens)
+        self.scores = _MaskedScores(masks, contrast.directions)
+        super().__init__(model, mini_batch_num_tokens=contrast.batch_tokens, **contrast.options(self.scores))
         self.weights = weights
 
     def calculate_loss(self, reps: list[list[Tensor]], labels: Tensor | None = None, *, with_backward: bool = False) -> Tensor:
@@ -152,8 +143,8 @@ class CachedRankingLoss(CachedMultipleNegativesRankingLoss):
         queries, passages = torch.cat(reps[0]), torch.cat([part for column in reps[1:] for part in column])
         total = torch.zeros((), device=queries.device)
         for first in range(0, len(queries), self.mini_batch_size):
-            rows = slice(first, first + self.mini_batch_size)
-            part = (_row_losses(self.scores(queries[rows], passages) * self.scale, first) * shares[rows]).sum()
+            rows = range(first, min(first + self.mini_batch_size, len(queries)))
+            part = (_row_losses(self.loss, queries, passages, rows) * shares[rows.start : rows.stop]).sum()
             if with_backward:
                 part.backward()
                 part = part.detach()
@@ -161,22 +152,27 @@ class CachedRankingLoss(CachedMultipleNegativesRankingLoss):
         return total
 
 
-LOSSES = {"mnrl": PackedRankingLoss, "cached-mnrl": CachedRankingLoss}
+def _row_losses(loss: MultipleNegativesRankingLoss, queries: Tensor, passages: Tensor, rows: range) -> Tensor:
+    """What `loss` would take the mean of, shape (rows,): of some `rows`, its directions and its hardness."""
+    part = slice(rows.start, rows.stop)
+    scores = loss.similarity_fct(queries[part], passages)
+    logits = [scores * loss.scale + _penalties(loss, scores, rows, len(queries))]
+    if "query_to_query" in loss.directions:
+        logits.append(loss.similarity_fct(queries[part], queries) * loss.scale)
+    if "doc_to_doc" in loss.directions:
+        logits.append(loss.similarity_fct(passages, passages[part]).T * loss.scale)
+    return torch.logsumexp(torch.cat(logits, dim=1), dim=1) - logits[0].diagonal(rows.start)
 
 
-def loss(
-    name: str,
-    model: SentenceTransformer,
-    masks: FalseNegatives,
-    weights: NDArray[np.float32],
-    *,
-    scale: float,
-    batch_tokens: int,
-    widths: Sequence[int],
-) -> nn.Module:
-    """The loss `name` of LOSSES, each row counted by its weight, summed over the Matryoshka `widths` (arXiv:2205.13147)."""
-    inner = LOSSES[name](model, masks, weights, scale=scale, batch_tokens=batch_tokens)
-    return MatryoshkaLoss(model, inner, matryoshka_dims=list(widths))
+def _penalties(loss: MultipleNegativesRankingLoss, scores: Tensor, rows: range, count: int) -> Tensor:
+    """What hardness adds to the logits, shape as `scores`: nothing to positives, nor to masked ones, which stay masked."""
+    if loss.hardness_mode is None:
+        return torch.zeros_like(scores)
+    column = torch.arange(scores.shape[1], device=scores.device)
+    own = column % count == torch.arange(rows.start, rows.stop, device=scores.device)[:, None]
+    mined = column >= count
+    hard = {"in_batch_negatives": ~own, "hard_negatives": own & mined, "all_negatives": ~own | mined}[loss.hardness_mode]
+    return torch.where(hard, loss.hardness_strength * scores.detach(), 0.0)
 
 
 def packed_embeddings(model: Any, columns: Sequence[Features], batch_tokens: int) -> list[Tensor]:

@@ -1,14 +1,22 @@
-"""Hard negatives: passages that the base model ranks high for a query and that are not, most likely, its answer."""
+"""Hard negatives: passages that a model or BM25 ranks high for a query and that are not, most likely, its answer."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 from tqdm import tqdm
 
+from burnish import atomic, tables
 from burnish.embedding.vectors import Vectors
-from burnish.search.nearest import SEARCHES, Indices
+from burnish.search import lexical
+from burnish.search.nearest import SEARCHES
+
+Found = Sequence[tuple[int, float]]  # (passage, score) of one query's candidates, best first
 
 
 @dataclass(frozen=True)
@@ -23,6 +31,9 @@ class Rule:
         max_share: a candidate scoring above this share of the query's positive is taken for an unjudged answer and left out
             (NV-Retriever's TopK-PercPos, arXiv:2407.15831, which found 0.95 best).
         search: "exact" or "approximate".
+        miners: whose rankings candidates come from, dense (the model's) or bm25; by turns where there are two.
+        denoise: a cross-encoder that judges the pool (see teachers.teacher); "" none.
+        denoise_share: share of the positive's score above which it takes a candidate for an answer (RocketQA, arXiv:2010.08191).
     """
 
     per_query: int
@@ -31,6 +42,19 @@ class Rule:
     pool: int
     max_share: float
     search: str
+    miners: tuple[str, ...] = ("dense",)
+    denoise: str = ""
+    denoise_share: float = 1.0
+
+    def write(self, path: Path) -> None:
+        """Write the rule beside the negatives that it made."""
+        atomic.write_json(path, asdict(self), digits=30)
+
+    @classmethod
+    def read(cls, path: Path) -> "Rule":
+        """The rule that `write` wrote: later rounds mine by it too."""
+        given = json.loads(path.read_text(encoding="utf-8"))
+        return cls(**given | {"miners": tuple(given["miners"])})
 
 
 @dataclass(frozen=True)
@@ -41,6 +65,10 @@ class Mined:
     candidates: int
     likely_answers: int
     queries_short: int
+    denoised: int = 0
+
+
+Relevance = Callable[[Sequence[int], Sequence[int]], Vectors]  # (queries, passages) of pairs, as row numbers -> (pairs,)
 
 
 def hard_negatives(
@@ -52,39 +80,49 @@ def hard_negatives(
     judged: Mapping[int, Sequence[int]],
     names: tuple[Sequence[str], Sequence[str]],
     rule: Rule,
+    by_words: Sequence[Found] | None = None,
+    relevance: Relevance | None = None,
 ) -> Mined:
-    """The negatives of each query, judged non-answers first, then by the rule from the base model's ranking.
+    """The negatives of each query, judged non-answers first, then by the rule from the miners' rankings.
 
     Args:
-        queries: the base model's vectors, shape (queries, dimensions).
-        passages: the base model's vectors, shape (passages, dimensions).
+        queries: the model's vectors, shape (queries, dimensions).
+        passages: the model's vectors, shape (passages, dimensions).
         positives: for each query the passages that answer it; the lowest of their scores counts for the rule.
         excluded: for each query what must not be a negative: its positives, their duplicates, other judged answers.
         judged: for some queries the passages that an expert graded 0.
         names: the ids of queries and passages; draws go by them, so that one more row changes no other's.
         rule: what a negative must be.
+        by_words: BM25's ranking for each query, where the rule asks for it.
+        relevance: the denoising cross-encoder's scores, where the rule asks for them.
     """
-    indices, scores = SEARCHES[rule.search](queries, passages, rule.last_rank)
-    found: list[tuple[int, int, int, float, float, str]] = []
-    candidates = likely = short = 0
+    dense = SEARCHES[rule.search](queries, passages, rule.last_rank) if "dense" in rule.miners else None
+    given: list[list[_Candidate]] = []
+    pools: list[list[_Candidate]] = []
+    owns: list[float] = []
+    candidates = likely = 0
     for query in tqdm(range(len(queries)), desc="mine", unit="query", disable=None):
         own = min(float(queries[query] @ passages[one]) for one in positives[query])
-        given = list(judged.get(query, ()))[: rule.per_query]
-        chosen = [
-            (query, one, 0, score, own - score, "judged")
-            for one, score in zip(given, passages[given] @ queries[query], strict=True)
-        ]
-        ranked, passed_over = _ranked(indices[query], scores[query], excluded[query], own, rule)
+        chosen = list(judged.get(query, ()))[: rule.per_query]
+        rankings = [(rule.search, [*zip(dense[0][query].tolist(), dense[1][query].tolist(), strict=True)])] if dense else []
+        if by_words is not None:  # BM25's scores are of another kind: the model's decide what is a likely answer
+            found = [one for one, _ in by_words[query]]
+            rankings.append(("bm25", list(zip(found, (passages[found] @ queries[query]).tolist(), strict=True))))
+        ranked, passed_over = _ranked(rankings, excluded[query], own, rule)
         candidates += len(ranked) + passed_over
         likely += passed_over
-        taken = {row[1] for row in chosen}
-        pool = [one for one in ranked if one[0] not in taken][: rule.pool]
-        pool.sort(key=lambda one: _draw(names[0][query], names[1][one[0]]))
-        chosen += [
-            (query, one, rank, score, own - score, rule.search) for one, rank, score in pool[: rule.per_query - len(chosen)]
-        ]
-        short += len(chosen) < rule.per_query
-        found += chosen
+        owns.append(own)
+        own_scores = (passages[chosen] @ queries[query]).tolist()
+        given.append([_Candidate(one, 0, score, "judged") for one, score in zip(chosen, own_scores, strict=True)])
+        pools.append([one for one in ranked if one.passage not in chosen][: rule.pool])
+    denoised = _denoise(pools, positives, relevance, rule.denoise_share) if relevance else 0
+    rows: list[tuple[int, int, int, float, float, str]] = []
+    short = 0
+    for query, pool in enumerate(pools):
+        pool.sort(key=lambda one: _draw(names[0][query], names[1][one.passage]))
+        taken = given[query] + pool[: rule.per_query - len(given[query])]
+        short += len(taken) < rule.per_query
+        rows += [(query, one.passage, one.rank, one.score, owns[query] - one.score, one.miner) for one in taken]
     columns = {
         "query": pl.Int64,
         "passage": pl.Int64,
@@ -93,23 +131,49 @@ def hard_negatives(
         "margin": pl.Float32,
         "miner": pl.String,
     }
-    return Mined(pl.DataFrame(found, schema=columns, orient="row"), candidates, likely, short)
+    return Mined(pl.DataFrame(rows, schema=columns, orient="row"), candidates, likely, short, denoised)
+
+
+class _Candidate(NamedTuple):
+    passage: int
+    rank: int  # by its miner, from 1; 0 where an expert judged
+    score: float  # the model's
+    miner: str
 
 
 def _ranked(
-    indices: Indices, scores: Vectors, excluded: frozenset[int], own: float, rule: Rule
-) -> tuple[list[tuple[int, int, float]], int]:
-    """(passage, rank, score) of the candidates that pass, best first, and how many were left out as likely answers."""
-    passed: list[tuple[int, int, float]] = []
+    rankings: Sequence[tuple[str, Found]], excluded: frozenset[int], own: float, rule: Rule
+) -> tuple[list[_Candidate], int]:
+    """The candidates that pass, best first, the miners by turns, and how many were left out as likely answers."""
+    passed: list[_Candidate] = []
+    seen: set[int] = set(excluded)
     likely = 0
-    for rank, (one, score) in enumerate(zip(indices.tolist(), scores.tolist(), strict=True), 1):
-        if rank < rule.first_rank or one in excluded:
-            continue
-        if score > rule.max_share * own:
-            likely += 1
-        else:
-            passed.append((one, rank, score))
+    for rank in range(rule.first_rank, rule.last_rank + 1):
+        for miner, found in rankings:
+            if rank > len(found) or (one := found[rank - 1][0]) in seen:
+                continue
+            seen.add(one)
+            if (score := found[rank - 1][1]) > rule.max_share * own:
+                likely += 1
+            else:
+                passed.append(_Candidate(one, rank, score, miner))
     return passed, likely
+
+
+def _denoise(pools: list[list[_Candidate]], positives: Sequence[frozenset[int]], relevance: Relevance, share: float) -> int:
+    """Take out of each pool what scores above `share` of the query's lowest positive; return how many."""
+    answers = [(query, one) for query, own in enumerate(positives) for one in sorted(own)]
+    asked = [(query, one.passage) for query, pool in enumerate(pools) for one in pool]
+    scores = relevance([query for query, _ in answers + asked], [one for _, one in answers + asked])
+    lowest: dict[int, float] = {}
+    for (query, _), score in zip(answers, scores.tolist(), strict=False):
+        lowest[query] = min(score, lowest.get(query, np.inf))
+    kept = {
+        pair for pair, score in zip(asked, scores[len(answers) :].tolist(), strict=True) if score <= share * lowest[pair[0]]
+    }
+    for query, pool in enumerate(pools):
+        pool[:] = [one for one in pool if (query, one.passage) in kept]
+    return len(asked) - len(kept)
 
 
 def _draw(query: str, passage: str) -> bytes:
@@ -124,12 +188,16 @@ def from_tables(
     query_vectors: Vectors,
     passage_vectors: Vectors,
     rule: Rule,
+    languages: Sequence[str] = (),
+    relevance: Callable[[list[str], list[str]], Vectors] | None = None,
 ) -> Mined:
     """`hard_negatives` of the tables' queries, its rows with ids in place of row numbers (NEGATIVES).
 
     Passages that an expert graded 0 come first. Never a negative: a passage or document of any grade above 0, and every
-    passage with the very text of one. A judged document counts with all its passages.
+    passage with the very text of one. A judged document counts with all its passages. `languages` is of the passages, as in
+    Part, and `relevance` of pairs of texts.
     """
+    asked, texts = queries["text"].to_list(), tables.embedded_text(passages)
     place = {name: at for at, name in enumerate(passages["passage_id"])}
     of_document = dict(passages.with_row_index("row").group_by("document_id").agg("row").iter_rows())
     text_of = passages["text"].to_list()
@@ -158,6 +226,10 @@ def from_tables(
         },
         names=(ids, list(place)),
         rule=rule,
+        by_words=_by_words(queries, texts, languages, rule.last_rank) if "bm25" in rule.miners else None,
+        relevance=(lambda left, right: relevance([asked[at] for at in left], [texts[at] for at in right]))
+        if relevance
+        else None,
     )
     rows = mined.rows.select(
         pl.Series("query_id", ids, dtype=pl.String).gather(mined.rows["query"]),
@@ -165,3 +237,15 @@ def from_tables(
         pl.exclude("query", "passage"),
     )
     return replace(mined, rows=rows)
+
+
+def _by_words(queries: pl.DataFrame, texts: list[str], languages: Sequence[str], last_rank: int) -> Sequence[Found]:
+    """BM25's ranking for each query; a passage without a word of it is none of its candidates."""
+    if not queries.height:
+        return []
+    spoken = languages or [queries["language"].mode().sort()[0]] * len(texts)
+    indices, scores = lexical.bm25(queries["text"].to_list(), texts, last_rank, spoken)
+    return [
+        [(one, score) for one, score in zip(*both, strict=True) if score > 0]
+        for both in zip(indices.tolist(), scores.tolist(), strict=True)
+    ]

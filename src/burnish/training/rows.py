@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from burnish import tables
 from burnish.embedding.vectors import Vectors
-from burnish.training.losses import FalseNegatives
+from burnish.training.masks import FalseNegatives
+from burnish.training.parts import Part
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class TrainingSet:
         texts: the passages' texts.
         masks: which passages of a batch may not be a row's negatives.
         weights: what each row counts in the loss, above 0, shape (rows,).
+        taught: a teacher's scores of each row's passages, shape as `passages`; None without a teacher.
     """
 
     queries: Sequence[str]
@@ -30,6 +32,7 @@ class TrainingSet:
     texts: Sequence[str]
     masks: FalseNegatives
     weights: NDArray[np.float32]
+    taught: Vectors | None = None
 
     def dataset(self) -> Dataset:
         """The rows as the trainer takes them: query, positive, negatives, and the row number as label."""
@@ -38,15 +41,6 @@ class TrainingSet:
             for column in range(self.passages.shape[1])
         }
         return Dataset.from_dict({"query": list(self.queries), **columns, "label": list(range(len(self.queries)))})
-
-
-@dataclass(frozen=True)
-class Part:
-    """The domain, or the general set: its queries, its passages and the base model's vectors of the passages."""
-
-    queries: pl.DataFrame
-    passages: pl.DataFrame
-    vectors: Vectors  # shape (passages, dimensions)
 
 
 def training_set(

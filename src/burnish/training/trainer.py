@@ -22,10 +22,13 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from burnish import atomic
 from burnish.embedding import encoding
-from burnish.training import batches, judge, losses
+from burnish.training import adapters, batches, judge, losses, masks, objectives, rowwise
+from burnish.training.adapters import Adapters
 from burnish.training.batches import GroupedBatches
 from burnish.training.curve import learning_curve
 from burnish.training.judge import Judge
+from burnish.training.losses import Hardness
+from burnish.training.objectives import Objective
 from burnish.training.rows import TrainingSet
 
 _SMALLEST_BATCH = 32  # below it in-batch negatives run out; passes repeat instead
@@ -49,6 +52,13 @@ class Recipe:
     evaluations: int
     patience: int
     seed: int
+    guide: str = "base"  # or the digest of another model
+    teacher: str = ""  # the digest of the teacher; none
+    teacher_scale: float = 1.0
+    margin: float = 0.5
+    hardness: Hardness = "none"
+    hardness_strength: float = 0.0
+    lora_rank: int = 0
 
     def fitted_to(self, rows: int) -> "Recipe":
         """The recipe for so many rows: few of them lack steps, so batches shrink, down to 32, and then passes repeat."""
@@ -63,6 +73,7 @@ class _Trainer(SentenceTransformerTrainer):
     """The trainer with grouped batches; a sampler among its arguments would be pickled into every checkpoint."""
 
     groups: NDArray[np.int64]
+    adapters: Adapters | None = None
 
     def get_batch_sampler(
         self,
@@ -75,6 +86,17 @@ class _Trainer(SentenceTransformerTrainer):
     ) -> BatchSampler:
         """The grouped batches of the training set."""
         return GroupedBatches(self.groups, batch_size, seed)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        super()._save(output_dir, state_dict)
+        if self.adapters:
+            self.adapters.save(Path(str(output_dir)))
+
+    def _load_from_checkpoint(self, checkpoint_path: str) -> None:  # type: ignore[override]
+        if self.adapters:  # the trainer would load layers without them
+            self.adapters.load(Path(checkpoint_path))
+        else:
+            super()._load_from_checkpoint(checkpoint_path)
 
 
 def trained(
@@ -106,23 +128,36 @@ def trained(
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
+    lora = Adapters(model, recipe.lora_rank, recipe.seed) if recipe.lora_rank else None
     torch.use_deterministic_algorithms(mode=True, warn_only=model.device.type != "cpu")
     rows = data.dataset()
     arguments = _arguments(model, recipe, rows, checkpoints)
     referee = Judge(before, measure, checkpoints, int(arguments.save_steps), recipe.patience)
-    budget = encoding.batch_tokens(model.device)
+    objective = Objective(
+        recipe.loss,
+        data.masks,
+        data.weights,
+        data.taught,
+        recipe.scale,
+        recipe.margin,
+        recipe.hardness,
+        recipe.hardness_strength,
+        encoding.batch_tokens(model.device),
+    )
     trainer = _Trainer(
         model=model,
         args=arguments,
         train_dataset=rows,
-        loss=losses.loss(
-            recipe.loss, model, data.masks, data.weights, scale=recipe.scale, batch_tokens=budget, widths=recipe.widths
-        ),
+        loss=objectives.loss(model, objective, recipe.widths),
         callbacks=[referee],
     )
+    trainer.adapters = lora
     trainer.groups = data.passages[:, 0]
     history = _history(trainer, referee, checkpoints)
-    model.load_state_dict(interpolated(base, referee.best_weights(model), recipe.interpolation))
+    model.load_state_dict(referee.best_weights(model))
+    if lora:
+        lora.merge()
+    model.load_state_dict(interpolated(base, model.state_dict(), recipe.interpolation))
     model.max_seq_length = full_length
     return learning_curve(referee.points, history)
 
@@ -193,7 +228,7 @@ def job_digest(recipe: Recipe, data: TrainingSet, model_digest: str, dev_digest:
     texts = hashlib.sha256("\0".join(data.texts).encode()).hexdigest()
     code = [
         hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest()
-        for module in (encoding, losses, batches, judge, sys.modules[__name__])
+        for module in (encoding, masks, losses, rowwise, objectives, adapters, batches, judge, sys.modules[__name__])
     ]
     whole = json.dumps([asdict(recipe), data.masks.threshold, rows, texts, model_digest, dev_digest, code])
     return hashlib.sha256(whole.encode()).hexdigest()[:32]

@@ -1,0 +1,108 @@
+"""Which passages and queries of a batch are no negatives, most likely: known answers, and what a guide scores as high."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from burnish.embedding.vectors import Vectors
+
+
+@dataclass(frozen=True)
+class FalseNegatives:
+    """Which passages of a batch may not serve as a row's negatives, by what is known and by a guide's scores.
+
+    A passage is masked where it is a known positive of the query, or where the guide (the base model, unless another is
+    named) scores it above `threshold` times the row's own positive: among many near-alike passages such a "negative" is most often an unjudged answer
+    (NV-Retriever, arXiv:2407.15831, states the rule for mined negatives; here it holds for in-batch ones too).
+
+    Attributes:
+        queries: the guide's query vectors, shape (rows, dimensions).
+        passages: the guide's passage vectors, shape (passages, dimensions); only those of `candidates` count.
+        candidates: the passages of each row, its positive first, as rows of `passages`; shape (rows, 1 + negatives).
+        positives: the passages known to answer each row's query, as rows of `passages`.
+        threshold: share of the own positive's score above which a passage is masked; above 1 masks known ones only.
+    """
+
+    queries: Vectors
+    passages: Vectors
+    candidates: NDArray[np.int64]
+    positives: Sequence[frozenset[int]]
+    threshold: float
+
+    def mask(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """What to leave out, shape (rows, rows x (1 + negatives)), columns in the order in which the loss takes them."""
+        return self.of_batch(rows, torch.device("cpu")).documents(0, len(rows)).numpy()
+
+    def own(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of each row's own negatives to leave out, shape (rows, negatives)."""
+        candidates = self.candidates[rows]
+        scores = np.einsum("rd,rcd->rc", self.queries[rows], self.passages[candidates])
+        known = [np.isin(columns, list(self.positives[row])) for columns, row in zip(candidates, rows, strict=True)]
+        masked: NDArray[np.bool_] = (scores > self.threshold * scores[:, :1]) | np.stack(known)
+        return masked[:, 1:]
+
+    def of_batch(self, rows: NDArray[np.int64], device: torch.device) -> "BatchMask":
+        """The masks of the batch of these rows, computed on `device`, for some of its rows at a time."""
+        columns = self.candidates[rows].T.reshape(-1)
+        order = np.argsort(columns, kind="stable")
+        known = [np.fromiter(self.positives[row], np.int64) for row in rows]
+        flat = np.concatenate(known)
+        first, last = (np.searchsorted(columns[order], flat, side=side) for side in ("left", "right"))
+        places = [order[low:high] for low, high in zip(first, last, strict=True)]
+        known_rows = np.repeat(np.repeat(np.arange(len(rows)), [len(one) for one in known]), last - first)
+        queries, passages = (torch.from_numpy(one).to(device) for one in (self.queries[rows], self.passages[columns]))
+        return BatchMask(queries, passages, known_rows, np.concatenate(places), self.threshold)
+
+
+@dataclass(frozen=True)
+class BatchMask:
+    """What the rows of a batch may not be contrasted with, made for some rows at a time: 65,536 of them are 8 GB at once.
+
+    Attributes:
+        queries: the guide's vectors of the batch's queries, shape (rows, dimensions).
+        passages: the guide's vectors of the columns, shape (columns, dimensions): all positives, all first negatives, ...
+        known_rows: row of each known answer in the batch, ascending.
+        known_columns: its column.
+        threshold: as in FalseNegatives.
+    """
+
+    queries: Tensor
+    passages: Tensor
+    known_rows: NDArray[np.int64]
+    known_columns: NDArray[np.int64]
+    threshold: float
+
+    def documents(self, start: int, stop: int) -> Tensor:
+        """The passages that are no negatives of rows `start` to `stop`, shape (stop - start, columns)."""
+        scores = self.queries[start:stop] @ self.passages.T
+        at = torch.arange(stop - start)
+        masked = (scores > self.threshold * scores[at, at + start][:, None]) | self._known(start, stop)
+        masked[at, at + start] = False
+        return masked
+
+    def anchors(self, start: int, stop: int) -> Tensor:
+        """The queries that the rows' queries may not be pushed from, shape (stop - start, rows)."""
+        return self._alike(self.queries[start:stop] @ self.queries.T, start, stop)
+
+    def positives(self, start: int, stop: int) -> Tensor:
+        """The passages that the rows' positives may not be pushed from, shape (stop - start, columns): negatives too."""
+        count = len(self.queries)
+        masked = self._alike(self.passages[start:stop] @ self.passages[:count].T, start, stop)
+        return nn.functional.pad(masked, (0, len(self.passages) - count), value=True)
+
+    def _alike(self, scores: Tensor, start: int, stop: int) -> Tensor:
+        own = (self.queries[start:stop] * self.passages[start:stop]).sum(dim=1)
+        masked = (scores > self.threshold * own[:, None]) | self._known(start, stop)[:, : len(self.queries)]
+        at = torch.arange(stop - start)
+        masked[at, at + start] = True
+        return masked
+
+    def _known(self, start: int, stop: int) -> Tensor:
+        low, high = np.searchsorted(self.known_rows, [start, stop])
+        known = torch.zeros(stop - start, len(self.passages), dtype=torch.bool, device=self.passages.device)
+        known[torch.from_numpy(self.known_rows[low:high] - start), torch.from_numpy(self.known_columns[low:high])] = True
+        return known

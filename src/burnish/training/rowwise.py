@@ -1,0 +1,150 @@
+"""Losses that look at a row's own passages alone: triplets, labelled pairs, and what a teacher thinks of them."""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.losses import (
+    ContrastiveLoss,
+    DistillKLDivLoss,
+    MarginMSELoss,
+    TripletLoss,
+)
+from sentence_transformers.sentence_transformer.losses.contrastive import SiameseDistanceMetric
+from sentence_transformers.sentence_transformer.losses.triplet import TripletDistanceMetric
+from sentence_transformers.util import pairwise_cos_sim
+from torch import Tensor
+
+from burnish.embedding.vectors import Vectors
+from burnish.training.losses import Features, packed_embeddings
+from burnish.training.masks import FalseNegatives
+
+
+class PackedTripletLoss(TripletLoss):
+    """TripletLoss over cosine distances: of each row's negatives that are not masked, each makes a triplet."""
+
+    def __init__(
+        self,
+        model: SentenceTransformer,
+        masks: FalseNegatives,
+        weights: NDArray[np.float32],
+        *,
+        margin: float,
+        batch_tokens: int,
+    ) -> None:
+        super().__init__(model, distance_metric=TripletDistanceMetric.COSINE, triplet_margin=margin)
+        self.masks, self.weights, self.batch_tokens = masks, weights, batch_tokens
+
+    def forward(self, sentence_features: Iterable[Features], labels: Tensor) -> Tensor:
+        """The mean loss of the triplets of the rows `labels`, shape (rows,); 0 where none is left."""
+        query, positive, *negatives = packed_embeddings(self.model, list(sentence_features), self.batch_tokens)
+        kept = _kept(self.masks, labels)
+        if not kept.any():
+            return (query * 0).sum()
+        row, column = kept.nonzero(as_tuple=True)
+        triplets = [query[row], positive[row], torch.stack(negatives, 1)[row, column]]
+        return _weighted(
+            self.weights, labels[row], lambda some: self.compute_loss_from_embeddings([one[some] for one in triplets], labels)
+        )
+
+
+class PackedContrastiveLoss(ContrastiveLoss):
+    """ContrastiveLoss over cosine distances: each row's positive is a pair of label 1, each unmasked negative one of 0."""
+
+    def __init__(
+        self,
+        model: SentenceTransformer,
+        masks: FalseNegatives,
+        weights: NDArray[np.float32],
+        *,
+        margin: float,
+        batch_tokens: int,
+    ) -> None:
+        super().__init__(model, distance_metric=SiameseDistanceMetric.COSINE_DISTANCE, margin=margin)
+        self.masks, self.weights, self.batch_tokens = masks, weights, batch_tokens
+
+    def forward(self, sentence_features: Iterable[Features], labels: Tensor) -> Tensor:
+        """The mean loss of the pairs of the rows `labels`, shape (rows,)."""
+        query, positive, *negatives = packed_embeddings(self.model, list(sentence_features), self.batch_tokens)
+        row, column = _kept(self.masks, labels).nonzero(as_tuple=True)
+        pairs = [torch.cat([query, query[row]]), torch.cat([positive, torch.stack(negatives, 1)[row, column]])]
+        truth = torch.cat([torch.ones_like(labels), torch.zeros_like(row)])
+        return _weighted(
+            self.weights,
+            torch.cat([labels, labels[row]]),
+            lambda some: self.compute_loss_from_embeddings([one[some] for one in pairs], truth[some]),
+        )
+
+
+class PackedMarginLoss(MarginMSELoss):
+    """MarginMSELoss (GPL, arXiv:2112.07577): the student's margin of positive over negative is to be the teacher's.
+
+    The student's score is `scale` times the cosine, since a cosine alone has no room for a cross-encoder's margins.
+    """
+
+    def __init__(
+        self, model: SentenceTransformer, taught: Vectors, weights: NDArray[np.float32], *, scale: float, batch_tokens: int
+    ) -> None:
+        super().__init__(model, similarity_fct=_ScaledCosine(scale))
+        self.taught, self.weights, self.batch_tokens = torch.from_numpy(taught), weights, batch_tokens
+
+    def forward(self, sentence_features: Iterable[Features], labels: Tensor) -> Tensor:
+        """The mean squared error of the margins of the rows `labels`, shape (rows,)."""
+        columns = packed_embeddings(self.model, list(sentence_features), self.batch_tokens)
+        taught = self.taught[labels.cpu()].to(labels.device)
+        return _weighted(
+            self.weights,
+            labels,
+            lambda some: self.compute_loss_from_embeddings([one[some] for one in columns], taught[some]),
+        )
+
+
+class PackedKLLoss(DistillKLDivLoss):
+    """DistillKLDivLoss (arXiv:2010.11386): softmax over a row's passages is to be the teacher's; scores as in the margin loss."""
+
+    def __init__(
+        self, model: SentenceTransformer, taught: Vectors, weights: NDArray[np.float32], *, scale: float, batch_tokens: int
+    ) -> None:
+        super().__init__(model, similarity_fct=_ScaledCosine(scale))
+        self.taught, self.weights, self.batch_tokens = torch.from_numpy(taught), weights, batch_tokens
+
+    def forward(self, sentence_features: Iterable[Features], labels: Tensor) -> Tensor:
+        """The mean divergence of the rows `labels`, shape (rows,)."""
+        columns = packed_embeddings(self.model, list(sentence_features), self.batch_tokens)
+        taught = self.taught[labels.cpu()].to(labels.device)
+        return _weighted(
+            self.weights,
+            labels,
+            lambda some: self.compute_loss_from_embeddings([one[some] for one in columns], taught[some]),
+        )
+
+
+class _ScaledCosine:
+    """`scale` times the cosine of each row's two vectors."""
+
+    def __init__(self, scale: float) -> None:
+        self.scale = scale
+
+    def __call__(self, one: Tensor, other: Tensor) -> Tensor:
+        """Scores, shape (rows,)."""
+        return self.scale * pairwise_cos_sim(one, other)
+
+
+def _kept(masks: FalseNegatives, labels: Tensor) -> Tensor:
+    """Which negatives of the rows `labels` are not masked, shape (rows, negatives)."""
+    kept: NDArray[np.bool_] = ~masks.own(labels.cpu().numpy())
+    return torch.from_numpy(kept).to(labels.device)
+
+
+def _weighted(weights: NDArray[np.float32], rows: Tensor, loss: Callable[[Tensor], Tensor]) -> Tensor:
+    """The weighted mean of items that belong to `rows`, from `loss`, the plain mean of the items that it is told by a mask.
+
+    Items of one weight make a plain mean; weights are few (one an origin), so that sentence-transformers' own losses serve.
+    """
+    own = torch.from_numpy(weights[rows.cpu().numpy()]).to(rows.device)
+    found = own.unique()
+    if len(found) == 1:
+        return loss(torch.ones_like(own, dtype=torch.bool))
+    return torch.stack([loss(own == one) * (own == one).sum() * one for one in found]).sum() / own.sum()
