@@ -10,7 +10,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from tqdm import tqdm
 
-from burnish.embedding.vectors import Vectors
+from burnish.arrays import Vectors
 
 Role = Literal["query", "passage"]
 

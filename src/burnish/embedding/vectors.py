@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from burnish import atomic
+from burnish import arrays, atomic
 from burnish.errors import InputError
 
-Vectors = NDArray[np.float32]
+Vectors = arrays.Vectors
 
 _SHARD = 16_384  # texts computed between two writes: what a kill can cost
 

@@ -15,11 +15,15 @@ from sentence_transformers.sentence_transformer.losses import (
 )
 from sentence_transformers.util import cos_sim
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
+from burnish.arrays import Vectors
 from burnish.embedding.encoding import batches
-from burnish.embedding.vectors import Vectors
+from burnish.training import memory
 
 Features = dict[str, Tensor]
+
+_TRIAL_TEXTS = 16  # whose forward pass tells what a token costs in memory
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,8 @@ def loss(
 def packed_embeddings(model: Any, columns: Sequence[Features], batch_tokens: int) -> list[Tensor]:
     """The embeddings of each column, shape (rows, dimensions), every distinct text computed once, in length order.
 
+    On a GPU the passes that its memory does not hold are computed again for the backward pass (`memory`).
+
     Args:
         model: maps features to features with `sentence_embedding`.
         columns: padded features, each value of shape (rows, longest).
@@ -138,12 +144,21 @@ def packed_embeddings(model: Any, columns: Sequence[Features], batch_tokens: int
     _, first, inverse = np.unique(pair, axis=0, return_index=True, return_inverse=True)
     lengths = stacked["attention_mask"].sum(dim=1).cpu().numpy()[first]
     order = np.argsort(-lengths, kind="stable")
-    embedded = []
-    for batch in batches(lengths.tolist(), order.tolist(), batch_tokens):
+    device = stacked["input_ids"].device
+
+    def embeddings(batch: list[int]) -> Tensor:
+        rows = torch.from_numpy(first[batch]).to(device)
         width = int(lengths[batch].max())
-        rows = torch.from_numpy(first[batch]).to(stacked["input_ids"].device)
-        embedded.append(model({name: value[rows, :width] for name, value in stacked.items()})["sentence_embedding"])
+        embedded: Tensor = model({name: value[rows, :width] for name, value in stacked.items()})["sentence_embedding"]
+        return embedded
+
+    some = order[:_TRIAL_TEXTS].tolist()
+    room = memory.room(model, device, lambda: (embeddings(some), len(some) * int(lengths[some].max())))
+    embedded, kept = [], 0
+    for batch in batches(lengths.tolist(), order.tolist(), int(min(batch_tokens, room.one_pass))):
+        kept += len(batch) * int(lengths[batch].max())
+        embedded.append(embeddings(batch) if kept <= room.kept else checkpoint(embeddings, batch, use_reentrant=False))
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
-    where = torch.from_numpy(place[inverse.reshape(-1)]).to(stacked["input_ids"].device)
+    where = torch.from_numpy(place[inverse.reshape(-1)]).to(device)
     return list(torch.cat(embedded)[where].split([len(column["input_ids"]) for column in columns]))

@@ -22,13 +22,14 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from burnish import atomic
 from burnish.embedding import encoding
-from burnish.training import batches, judge, losses
+from burnish.training import batches, judge, losses, memory
 from burnish.training.batches import GroupedBatches
 from burnish.training.curve import learning_curve
 from burnish.training.judge import Judge
 from burnish.training.rows import TrainingSet
 
 _SMALLEST_BATCH = 32  # below it in-batch negatives run out; passes repeat instead
+_TOKENIZERS = 4  # processes that tokenize the next batches while a GPU computes
 _FINISHED = "finished.json"  # the trainer's log, once a job has come to its end
 
 
@@ -127,6 +128,7 @@ def _arguments(
     model: SentenceTransformer, recipe: Recipe, rows: Dataset, checkpoints: Path
 ) -> SentenceTransformerTrainingArguments:
     """The trainer's settings for a recipe that is fitted to `rows`."""
+    bf16, on_gpu = encoding.bf16_is_faster(model.device), model.device.type == "cuda"
     steps = recipe.epochs * math.ceil(len(rows) / recipe.batch_size)
     every = max(1, steps // recipe.evaluations)
     prompts = {column: encoding.prompt(model, "query" if column == "query" else "passage") for column in rows.column_names}
@@ -136,7 +138,8 @@ def _arguments(
         per_device_train_batch_size=recipe.batch_size,
         learning_rate=recipe.learning_rate,
         warmup_steps=round(recipe.warmup_share * steps),
-        bf16=encoding.bf16_is_faster(model.device),
+        bf16=bf16,
+        fp16=on_gpu and not bf16,  # a GPU older than bf16
         use_cpu=model.device.type == "cpu",  # without it the trainer takes bf16 for a GPU's
         eval_strategy="no",
         save_strategy="steps",
@@ -148,7 +151,8 @@ def _arguments(
         full_determinism=False,
         report_to="none",
         disable_tqdm=None,
-        dataloader_pin_memory=model.device.type == "cuda",
+        dataloader_pin_memory=on_gpu,
+        dataloader_num_workers=_TOKENIZERS if on_gpu else 0,  # a CPU has no cores to spare
     )
 
 
@@ -189,7 +193,7 @@ def job_digest(recipe: Recipe, data: TrainingSet, model_digest: str, dev_digest:
     texts = hashlib.sha256("\0".join(data.texts).encode()).hexdigest()
     code = [
         hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest()
-        for module in (encoding, losses, batches, judge, sys.modules[__name__])
+        for module in (encoding, losses, memory, batches, judge, sys.modules[__name__])
     ]
     whole = json.dumps([asdict(recipe), data.masks.threshold, rows, texts, model_digest, dev_digest, code])
     return hashlib.sha256(whole.encode()).hexdigest()[:32]
