@@ -177,7 +177,8 @@ def burnished(folder: Path, given: Data, settings: Settings) -> Result:
     rows = training_set([part], given.qrels, mined.rows, known, threshold=settings.threshold, seed=seed)
     dev = devset.dev_set(queries, given.qrels, given.passages, stored, known, per_query=settings.dev_pool)
     with tempfile.TemporaryDirectory() as out:
-        points = trainer.trained(model, rows, settings.recipe, measure=devset.combined(dev, None, model), checkpoints=Path(out))
+        measure = devset.DevMeasure(dev, None)
+        points = trainer.trained(model, rows, settings.recipe, before=measure.base(), measure=measure, checkpoints=Path(out))
     seconds = time.perf_counter() - start
     click.echo(f"{given.name}: {trainer.summary(rows, settings.recipe, points)}", err=True)
     return Result(judged(given, *vectors(model, given.of("test"), given.passages)), seconds)

@@ -14,6 +14,7 @@ from burnish.errors import InputError, run
 from burnish.knobs import Knobs
 from burnish.tables import NEGATIVES, PASSAGES, QRELS, QUERIES
 from burnish.training import curve, devset, trainer
+from burnish.training.devset import DevMeasure
 from burnish.training.losses import LOSSES
 from burnish.training.rows import Part, training_set
 from burnish.training.trainer import Recipe
@@ -84,7 +85,8 @@ def main(params: Path, model: Path, corpus: Path, general: Path, rows: Path, neg
     dev = [devset.dev_set(part.queries, qrels, part.passages, part.vectors, known, per_query=chosen.dev_pool) for part in parts]
     measured_by = "".join(part.digest() if part else "-" for part in dev)
     job = checkpoints / trainer.job_digest(recipe, data, models.digest(model), measured_by)
-    points = trainer.trained(loaded, data, recipe, measure=devset.combined(dev[0], dev[1], loaded), checkpoints=job)
+    measure = DevMeasure(*dev)
+    points = trainer.trained(loaded, data, recipe, before=measure.base(), measure=measure, checkpoints=job)
     summary = trainer.summary(data, recipe, points)
     with atomic.folder(curves) as made:
         curve.write_curve(made / "learning_curve.csv", points)

@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -106,7 +105,7 @@ def run(
 ) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
     """(weights, curve) of a training from the base model."""
     model = models.load(base, "cpu")
-    curve = trainer.trained(model, data(), recipe, measure=measure, checkpoints=checkpoints)
+    curve = trainer.trained(model, data(), recipe, before=measure(model), measure=measure, checkpoints=checkpoints)
     return {name: value.clone() for name, value in model.state_dict().items()}, curve
 
 
@@ -159,12 +158,12 @@ def test_a_killed_training_goes_on_to_the_same_end(small: Path, tmp_path: Path, 
 
 
 def test_a_resumed_training_repeats_no_step(small: Path, tmp_path: Path) -> None:
-    """Killed at its third measure, it takes up the points before: two more calls end it."""
+    """Killed at its third measure, it takes up the points before: beside the base's, two more calls end it."""
     with pytest.raises(Killed):
         run(small, tmp_path, dies_at(3))
     calls = []
     run(small, tmp_path, lambda model: calls.append(1) or closeness(model))
-    assert len(calls) == 2
+    assert len(calls) == 1 + 2
 
 
 def test_a_half_written_checkpoint_is_not_believed(small: Path, tmp_path: Path, whole: tuple[Any, Any]) -> None:
@@ -235,11 +234,9 @@ def test_the_models_reading_length_survives_training(small: Path, tmp_path: Path
     """Training reads 32 tokens; what it leaves reads as many as before."""
     model = models.load(small, "cpu")
     before = model.max_seq_length
-    trainer.trained(model, data(), replace(RECIPE, epochs=1), measure=closeness, checkpoints=tmp_path)
+    recipe = replace(RECIPE, epochs=1)
+    trainer.trained(model, data(), recipe, before=closeness(model), measure=closeness, checkpoints=tmp_path)
     assert model.max_seq_length == before
-
-
-# Batches
 
 
 def test_a_jobs_identity_is_recipe_rows_model_and_dev_measure() -> None:
@@ -266,14 +263,3 @@ def test_the_summary_tells_the_best_step() -> None:
     assert (found["best_step"], found["dev"], found["steps"]) == (2, {"base": 0.1, "best": 0.5}, 4)
     assert (found["rows"], found["negatives_per_row"]) == (12, 1)
     json.dumps(found)
-
-
-def test_forgetting_is_measured_from_the_base_after_a_resume_too() -> None:
-    """The general set's fall counts from the untrained model, whichever model is measured first."""
-    from burnish.training import devset
-
-    general = SimpleNamespace(ndcg=lambda model: {"base": 0.8, "tuned": 0.6}[model])
-    domain = SimpleNamespace(ndcg=lambda model: 0.5)
-    measure = devset.combined(domain, general, "base")
-    assert measure("tuned") == {"dev": 0.5, "general_dev": 0.6, "score": pytest.approx(0.3)}
-    assert measure("base")["score"] == 0.5

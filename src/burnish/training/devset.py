@@ -28,6 +28,7 @@ class DevSet:
     qrels: pl.DataFrame  # query_id, target_id, grade
     passages: pl.DataFrame  # PASSAGES, of the pool
     by_document: bool
+    base: float  # the base model's mean nDCG@10, from its stored vectors
 
     def digest(self) -> str:
         """The identity of what is measured: queries, judgments and pool."""
@@ -39,10 +40,21 @@ class DevSet:
         bf16 = encoding.bf16_is_faster(model.device)
         queries = encoding.encoder(model, "query", bf16=bf16)(self.queries["text"].to_list())
         passages = encoding.encoder(model, "passage", bf16=bf16)(tables.embedded_text(self.passages))
-        found = exact(queries, passages, min(100, self.passages.height))
-        run = retrieval.as_run("dev", self.queries, self.passages, *found)
-        run = measures.of_targets(run, self.passages, by_document=self.by_document)
-        return measures.mean_of(measures.by_query(run, self.qrels, [measures.MAIN]), measures.MAIN)
+        return _ndcg(self.queries, self.qrels, self.passages, queries, passages, by_document=self.by_document)
+
+
+def _ndcg(
+    queries: pl.DataFrame,
+    qrels: pl.DataFrame,
+    passages: pl.DataFrame,
+    query_vectors: Vectors,
+    passage_vectors: Vectors,
+    *,
+    by_document: bool,
+) -> float:
+    found = exact(query_vectors, passage_vectors, min(100, passages.height))
+    run = measures.of_targets(retrieval.as_run("dev", queries, passages, *found), passages, by_document=by_document)
+    return measures.mean_of(measures.by_query(run, qrels, [measures.MAIN]), measures.MAIN)
 
 
 def dev_set(
@@ -70,28 +82,38 @@ def dev_set(
     chosen = qrels.filter(pl.col("query_id").is_in(dev["query_id"].to_list()))
     by_document = measures.judged_by_document(chosen)
     answers = chosen.filter(pl.col("grade") > 0)["target_id"].to_list()
-    best, _ = exact(np.stack([query_vectors[one] for one in dev["query_id"]]), passage_vectors, per_query)
+    asked = np.stack([query_vectors[one] for one in dev["query_id"]])
+    best, _ = exact(asked, passage_vectors, per_query)
     own = passages.with_row_index("row").filter(pl.col("passage_id").is_in(answers) | pl.col("document_id").is_in(answers))
-    pool = passages[sorted({*best.reshape(-1).tolist(), *own["row"].to_list()})]
-    return DevSet(
-        dev.select("query_id", "text"), measures.of_unit(chosen, passages, by_document=by_document), pool, by_document
+    rows = sorted({*best.reshape(-1).tolist(), *own["row"].to_list()})
+    dev, pool, truth = (
+        dev.select("query_id", "text"),
+        passages[rows],
+        measures.of_unit(chosen, passages, by_document=by_document),
     )
+    base = _ndcg(dev, truth, pool, asked, passage_vectors[rows], by_document=by_document)
+    return DevSet(dev, truth, pool, by_document, base)
 
 
-def combined(
-    domain: DevSet | None, general: DevSet | None, base: SentenceTransformer
-) -> Callable[[SentenceTransformer], dict[str, float]]:
-    """A function from a model to its dev measures; `score`, which picks the best model, is the domain's nDCG@10 less what
-    the general set's has fallen below the base's. The base is measured here, so that a resumed training has it too.
+@dataclass(frozen=True)
+class DevMeasure:
+    """From a model to its dev measures: `dev` of the domain, `general_dev` of the general set, and `score`.
+
+    `score`, which picks the best model, is the domain's nDCG@10 less what the general set's has fallen below the base's.
     """
-    before = general.ndcg(base) if general else 0.0
 
-    def measure(model: SentenceTransformer) -> dict[str, float]:
-        found = {"dev": domain.ndcg(model)} if domain else {}
-        score = found.get("dev", 0.0)
-        if general:
-            found["general_dev"] = general.ndcg(model)
-            score -= max(0.0, before - found["general_dev"])
-        return found | {"score": score}
+    domain: DevSet | None
+    general: DevSet | None
 
-    return measure
+    def base(self) -> dict[str, float]:
+        """The base model's measures; nothing is encoded."""
+        return self._scored(lambda part: part.base)
+
+    def __call__(self, model: SentenceTransformer) -> dict[str, float]:
+        """The measures of `model`."""
+        return self._scored(lambda part: part.ndcg(model))
+
+    def _scored(self, ndcg: Callable[[DevSet], float]) -> dict[str, float]:
+        found = {name: ndcg(part) for name, part in (("dev", self.domain), ("general_dev", self.general)) if part}
+        fall = max(0.0, self.general.base - found["general_dev"]) if self.general else 0.0
+        return found | {"score": found.get("dev", 0.0) - fall}

@@ -23,22 +23,28 @@ class Judge(TrainerCallback):
     """
 
     def __init__(
-        self, measure: Callable[[SentenceTransformer], dict[str, float]], folder: Path, every: int, patience: int
+        self,
+        before: dict[str, float],
+        measure: Callable[[SentenceTransformer], dict[str, float]],
+        folder: Path,
+        every: int,
+        patience: int,
     ) -> None:
-        self.measure, self.folder, self.every, self.patience = measure, folder, every, patience
+        self.before, self.measure, self.folder, self.every, self.patience = before, measure, folder, every, patience
         self.points: list[dict[str, float]] = []
 
     def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ARG002
-        """Take up the points before the checkpoint that training resumes from, or measure the untrained model."""
+        """Take up the points before the checkpoint that training resumes from, or begin with the untrained model's."""
         self.take_up(state.global_step)
         if not self.points:
-            self._take(kwargs["model"], 0)
+            self._take(kwargs["model"], 0, self.before)
 
     def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ARG002
         """Measure at every `every`-th step and the last; stop after `patience` measures without a better one."""
         last = state.global_step >= state.max_steps
         if last or (state.global_step % self.every == 0 and state.max_steps - state.global_step >= self.every // 2):
-            self._take(kwargs["model"], state.global_step)
+            self._take(kwargs["model"], state.global_step, self.measure(kwargs["model"]))
+            kwargs["model"].train()
             since = sum(point["step"] > self._best()["step"] for point in self.points)
             control.should_training_stop = control.should_training_stop or since >= self.patience
 
@@ -56,9 +62,8 @@ class Judge(TrainerCallback):
     def _best(self) -> dict[str, float]:
         return max(self.points, key=lambda point: (point["score"], point["step"]))
 
-    def _take(self, model: SentenceTransformer, step: int) -> None:
-        self.points.append({"step": step, **self.measure(model)})
-        model.train()
+    def _take(self, model: SentenceTransformer, step: int, measures: dict[str, float]) -> None:
+        self.points.append({"step": step, **measures})
         if self._best()["step"] == step:
             weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
             with atomic.file(self.folder / f"{_BEST}-{step}.safetensors") as temporary:

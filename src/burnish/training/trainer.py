@@ -83,6 +83,7 @@ def trained(
     data: TrainingSet,
     recipe: Recipe,
     *,
+    before: dict[str, float],
     measure: Callable[[SentenceTransformer], dict[str, float]],
     checkpoints: Path,
 ) -> list[dict[str, float]]:
@@ -96,7 +97,8 @@ def trained(
         model: the base model; becomes the tuned one.
         data: the rows.
         recipe: how.
-        measure: dev measures of a model, `score` among them.
+        before: dev measures of the base model, `score` among them.
+        measure: the same of any model.
         checkpoints: a folder of this very job; a run that finds a checkpoint there goes on from it.
     """
     recipe = recipe.fitted_to(len(data.queries))
@@ -108,7 +110,7 @@ def trained(
     torch.use_deterministic_algorithms(mode=True, warn_only=model.device.type != "cpu")
     rows = data.dataset()
     arguments = _arguments(model, recipe, rows, checkpoints)
-    referee = Judge(measure, checkpoints, int(arguments.save_steps), recipe.patience)
+    referee = Judge(before, measure, checkpoints, int(arguments.save_steps), recipe.patience)
     budget = encoding.batch_tokens(model.device)
     trainer = _Trainer(
         model=model,
