@@ -49,7 +49,9 @@ def by_turns(peer: Callable[[], object], ours: Callable[[], object], *, turns: i
     return theirs, own
 
 
-def line(work: str, peer: str, data: str, target: float, *, times: tuple[float, float], equal: bool, **more: Any) -> dict[str, Any]:
+def line(
+    work: str, peer: str, data: str, target: float, *, times: tuple[float, float], equal: bool, **more: Any
+) -> dict[str, Any]:
     """A row: `ratio` is the peer's seconds over ours, `equal` whether the quality check beside it held."""
     theirs, own = times
     head = {"work": work, "peer": peer, "data": data, "target": target, "ratio": round(theirs / own, 3), "equal": bool(equal)}

@@ -78,6 +78,30 @@ def test_random_runs_equal_pytrec_eval() -> None:
         assert {name: row[name] for name in MEASURES} == pytest.approx(expected)
 
 
+@given(st.integers(0, 10_000))
+@settings(max_examples=30, deadline=None)
+def test_any_run_equals_trec_eval(seed: int) -> None:
+    """Equal scores, short lists, answers that are not found, grades 0 to 3 and queries without a result: trec_eval's values."""
+    draw = random.Random(seed)
+    names = [f"d{at:02}" for at in range(40)]
+    truth = {
+        f"q{q}": {d: draw.randint(0, 3) for d in draw.sample(names, draw.randint(1, 12))} | {"d00": 1}
+        for q in range(draw.randint(1, 4))
+    }
+    lists = {query: {d: draw.randint(0, 3) / 4 for d in draw.sample(names, draw.randint(0, 40))} for query in truth}
+    ranked = {query: sorted(of, key=lambda one, of=of: (-of[one], one)) for query, of in lists.items()}  # type: ignore[misc]
+    given_ = {query: {d: -float(at) for at, d in enumerate(of)} for query, of in ranked.items() if of}
+    theirs = pytrec_eval.RelevanceEvaluator(truth, set(TREC.values())).evaluate(given_)
+    found = measures.by_query(
+        run(*((q, d, s) for q, of in lists.items() for d, s in of.items())),
+        qrels(*((q, d, g) for q, of in truth.items() for d, g in of.items())),
+    )
+    assert found["query_id"].to_list() == sorted(truth)
+    for row in found.iter_rows(named=True):
+        expected = theirs.get(row["query_id"], dict.fromkeys(TREC.values(), 0.0))
+        assert {name: row[name] for name in TREC} == pytest.approx({ours: expected[name] for ours, name in TREC.items()})
+
+
 def test_a_perfect_run_scores_one() -> None:
     """All answers first, by grade: every measure is 1, recall@1 too where there is one answer."""
     found = measures.by_query(ranking("q", "axyz"), qrels(("q", "a", 2)))

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from burnish.arrays import Vectors
+from burnish.embedding import flat
 from burnish.embedding.encoding import batches
 from burnish.training import memory
 
@@ -149,8 +150,8 @@ def packed_embeddings(model: Any, columns: Sequence[Features], batch_tokens: int
     def embeddings(batch: list[int]) -> Tensor:
         rows = torch.from_numpy(first[batch]).to(device)
         width = int(lengths[batch].max())
-        embedded: Tensor = model({name: value[rows, :width] for name, value in stacked.items()})["sentence_embedding"]
-        return embedded
+        features = {name: value[rows, :width] for name, value in stacked.items()}
+        return flat.sentence_embeddings(model, features, lengths[batch].tolist())
 
     some = order[:_TRIAL_TEXTS].tolist()
     room = memory.room(model, device, lambda: (embeddings(some), len(some) * int(lengths[some].max())))
