@@ -86,7 +86,11 @@ def met(row: dict[str, Any]) -> bool:
     return bool(row["equal"]) and row["ratio"] >= row["target"]
 
 
+def order(names: Sequence[str]) -> list[int]:
+    """The places of `names` by a hash of each, so that what is drawn first does not depend on their order in a file."""
+    return sorted(range(len(names)), key=lambda at: hashlib.sha256(names[at].encode()).digest())
+
+
 def sample(names: Sequence[str], count: int) -> list[int]:
-    """The places of `count` of `names`, drawn by a hash so that no order of the file matters, in their own order."""
-    drawn = sorted(range(len(names)), key=lambda at: hashlib.sha256(names[at].encode()).digest())[:count]
-    return sorted(drawn)
+    """The places of `count` of `names`, drawn by `order`, ascending."""
+    return sorted(order(names)[:count])

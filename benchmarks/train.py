@@ -45,17 +45,23 @@ class Job:
 
 
 def part(given: Data, *, pairs: int, tests: int, passages: int) -> Data:
-    """Some training and test queries of a folder, with their answers and further passages; all drawn by hash."""
-    queries = []
-    for splits, count in ((("train", "dev"), pairs), (("test",), tests)):
-        found = given.of(*splits)
-        queries.append(found[sides.sample(found["query_id"].to_list(), count)])
-    asked = pl.concat(queries).with_columns(pl.col("split").replace("dev", "train"))
-    qrels = given.qrels.filter(pl.col("query_id").is_in(asked["query_id"].to_list()))
-    answers = given.passages.filter(pl.col("passage_id").is_in(qrels["target_id"].to_list()))
-    others = given.passages.join(answers, on="passage_id", how="anti")
-    drawn = sides.sample(others["passage_id"].to_list(), max(0, passages - answers.height))
-    return Data(given.name, pl.concat([answers, others[drawn]]).sort("passage_id"), asked, qrels)
+    """Some training and test queries of a folder, with their answers and further passages; all drawn by hash.
+
+    Training queries are drawn by their answers, so that as many share a passage as do in the whole folder.
+    """
+    answers = given.qrels.filter(pl.col("grade") > 0).sort("query_id", "target_id")
+    train, test = given.of("train", "dev"), given.of("test")
+    of = answers.join(train.select("query_id"), on="query_id", how="semi").unique("query_id", keep="first").sort("target_id")
+    drawn = of["target_id"].unique(maintain_order=True)
+    order = pl.DataFrame({"target_id": drawn[sides.order(drawn.to_list())]})
+    first = order.join(of, on="target_id", maintain_order="left")["query_id"].head(pairs).to_list()
+    chosen = [train.filter(pl.col("query_id").is_in(first)), test[sides.sample(test["query_id"].to_list(), tests)]]
+    asked = pl.concat(chosen).with_columns(pl.col("split").replace("dev", "train"))
+    qrels = answers.filter(pl.col("query_id").is_in(asked["query_id"].to_list()))
+    needed = given.passages.filter(pl.col("passage_id").is_in(qrels["target_id"].to_list()))
+    others = given.passages.join(needed, on="passage_id", how="anti")
+    rest = sides.sample(others["passage_id"].to_list(), max(0, passages - needed.height))
+    return Data(given.name, pl.concat([needed, others[rest]]).sort("passage_id"), asked, qrels)
 
 
 def job(folder: Path, given: Data, chosen: Settings, clock: str) -> Job:

@@ -56,24 +56,25 @@ def _largest(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     rest = scores[:, even:]  # each a group of its own: its place below, in the last row of members, is its column
     maxima = torch.cat([scores[:, :even].view(count, size, groups).amax(dim=1), rest], dim=1)
     reached = torch.topk(maxima, k, sorted=False).values.amin(dim=1, keepdim=True)
-    group = _by_row(*torch.nonzero(maxima >= reached, as_tuple=True), count)[:, None, :]
+    group = _places(maxima >= reached)[:, None, :]
     member = torch.arange(size, device=scores.device)[None, :, None]
     columns = (member * groups + group).flatten(1)  # ascending in each row
     known = ((group >= 0) & ((group < groups) | (member == size - 1))).flatten(1)
     values = scores.gather(1, columns.where(known, 0))
-    chosen = _by_row(*torch.nonzero(known & (values >= reached), as_tuple=True), count)
+    chosen = _places(known & (values >= reached))
     best = torch.sort(values.gather(1, chosen.clamp(min=0)).where(chosen >= 0, -torch.inf), descending=True, stable=True)
     return columns.gather(1, chosen.gather(1, best.indices[:, :k])), best.values[:, :k]
 
 
-def _by_row(row: Tensor, column: Tensor, count: int) -> Tensor:
-    """The columns of each of `count` rows side by side, filled up with -1; `row` and `column` as from nonzero.
+def _places(chosen: Tensor) -> Tensor:
+    """The columns of the true values of each row, ascending, filled up with -1.
 
-    >>> _by_row(torch.tensor([0, 1, 1]), torch.tensor([4, 2, 3]), 2).tolist()
-    [[4, -1], [2, 3]]
+    >>> _places(torch.tensor([[False, False, True], [True, True, False]])).tolist()
+    [[2, -1], [0, 1]]
     """
-    found = torch.bincount(row, minlength=count)
-    table = torch.full((count, int(found.max())), -1, device=row.device)
+    row, column = torch.nonzero(chosen).T
+    found = torch.bincount(row, minlength=len(chosen))
+    table = torch.full((len(chosen), int(found.max())), -1, device=row.device)
     table[row, torch.arange(len(row), device=row.device) - (found.cumsum(0) - found)[row]] = column
     return table
 
