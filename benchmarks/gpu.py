@@ -283,7 +283,7 @@ def cached(model: SentenceTransformer, shape: Shape, rows: int, on: Machine, lim
 
 
 def encoded(model: SentenceTransformer, shape: Shape, on: Machine, limit: float) -> Iterator[dict[str, Any]]:
-    """Passages to vectors, tokenizing counted; plain as `encode` comes, but for bf16, which both have."""
+    """Passages to vectors, tokenizing counted; plain as `encode` comes, but for autocast to bf16, since burnish has bf16 too."""
     texts = made_texts(shape.texts, _MEDIAN, 4)
     lengths = [len(ids) for ids in model.tokenizer(texts, truncation=True, max_length=_LONGEST)["input_ids"]]
     own = encoding.encoder(model, "passage", bf16=on.device == "cuda")

@@ -17,6 +17,9 @@ class Without:
     def __init__(self, finder): self.finder = finder
     def find_spec(self, name, *rest):
         return None if name.split(".")[0] in missing else self.finder.find_spec(name, *rest)
+    def find_distributions(self, *context):
+        found = getattr(self.finder, "find_distributions", lambda *_: ())(*context)
+        return (one for one in found if one.metadata["Name"].replace("-", "_") not in missing)
     def __getattr__(self, name): return getattr(self.finder, name)
 
 sys.path[:] = [path for path in sys.path if not path.endswith("src")]

@@ -5,7 +5,8 @@ half precision; elsewhere, and with architectures that are not known to allow it
 padding small.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import importlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -42,7 +43,7 @@ def flat_embeddings(model: SentenceTransformer, ids: Tensor, lengths: Sequence[i
     place = np.arange(ends[-1]) - (ends - counts)[row]
     tokens = torch.from_numpy(row * ids.shape[1] + place).to(ids.device)
     bounds = torch.from_numpy(np.concatenate([[0], ends]).astype(np.int32)).to(ids.device)
-    body = model[0].auto_model
+    body: Any = model[0].auto_model
     first = body.config.pad_token_id + 1 if _ARCHITECTURES[body.config.model_type] else 0
     parts = {"cu_seq_lens_q": bounds, "cu_seq_lens_k": bounds, "max_length_q": int(counts.max())}
     with _flat_attention(body):
@@ -103,21 +104,26 @@ AttentionInterface.register(_NAME, _attention)
 
 def _usable(model: SentenceTransformer) -> bool:
     body = getattr(model[0], "auto_model", None)
-    if body is None or model.device.type != "cuda" or not torch.is_autocast_enabled("cuda"):
+    if body is None or model.device.type != "cuda" or body.config.model_type not in _ARCHITECTURES:
         return False
-    return body.config.model_type in _ARCHITECTURES and _kernel_works(torch.get_autocast_dtype("cuda"), model.device)
+    precision = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else body.dtype
+    return precision in {torch.bfloat16, torch.float16} and _kernel_works(precision, model.device)
+
+
+def _kernel() -> Callable[..., Tensor]:
+    found: Any = importlib.import_module("torch.nn.attention.varlen")  # not there before torch 2.10
+    kernel: Callable[..., Tensor] = found.varlen_attn
+    return kernel
 
 
 @cache
 def _kernel_works(precision: torch.dtype, device: torch.device) -> bool:
     """Whether torch's kernel runs on this GPU, forward and backward, by a trial on two texts of three tokens."""
     try:
-        from torch.nn.attention.varlen import varlen_attn  # noqa: PLC0415
-
         one = torch.ones(6, 2, 32, dtype=precision, device=device, requires_grad=True)
         bounds = torch.tensor([0, 3, 6], dtype=torch.int32, device=device)
         with torch.enable_grad():
-            varlen_attn(one, one, one, bounds, bounds, 3, 3).sum().backward()
+            _kernel()(one, one, one, bounds, bounds, 3, 3).sum().backward()
     except (ImportError, RuntimeError):
         return False
     return True

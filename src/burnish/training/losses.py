@@ -140,7 +140,9 @@ def packed_embeddings(model: Any, columns: Sequence[Features], batch_tokens: int
     """
     longest = max(column["input_ids"].shape[1] for column in columns)
     keys = [name for name in ("input_ids", "attention_mask", "token_type_ids") if name in columns[0]]
-    stacked = {name: torch.cat([nn.functional.pad(c[name], (0, longest - c[name].shape[1])) for c in columns]) for name in keys}
+    stacked: Features = {
+        name: torch.cat([nn.functional.pad(c[name], (0, longest - c[name].shape[1])) for c in columns]) for name in keys
+    }
     pair = torch.stack([stacked["input_ids"], stacked["attention_mask"]], dim=1).flatten(1).cpu().numpy()
     _, first, inverse = np.unique(pair, axis=0, return_index=True, return_inverse=True)
     lengths = stacked["attention_mask"].sum(dim=1).cpu().numpy()[first]
@@ -150,7 +152,7 @@ def packed_embeddings(model: Any, columns: Sequence[Features], batch_tokens: int
     def embeddings(batch: list[int]) -> Tensor:
         rows = torch.from_numpy(first[batch]).to(device)
         width = int(lengths[batch].max())
-        features = {name: value[rows, :width] for name, value in stacked.items()}
+        features: Features = {name: value[rows, :width] for name, value in stacked.items()}
         return flat.sentence_embeddings(model, features, lengths[batch].tolist())
 
     some = order[:_TRIAL_TEXTS].tolist()
