@@ -33,8 +33,8 @@ from burnish.embedding.vectors import Vectors
 from burnish.errors import InputError, run
 from burnish.evaluation import measures
 from burnish.evaluation.measures import MAIN
-from burnish.queries import judgments
-from burnish.queries.judgments import JudgmentFiles, Shares
+from burnish.queries.curated import JudgmentFiles, curated
+from burnish.queries.judgments import Shares
 from burnish.search import retrieval
 from burnish.tables import PASSAGES
 from burnish.training import devset, mining, trainer
@@ -89,8 +89,8 @@ def data(folder: Path) -> Data:
     found = sources.pending([BeirSource(kind="beir", path=str(folder.resolve()), language="en")], Path())
     rows = [(one.document_id, one.document_id, 0, one.title, "", str(one.content), 0) for one in found]
     passages = tables.checked(pl.DataFrame(rows, schema=PASSAGES.columns, orient="row"), PASSAGES, str(folder))
-    graded = judgments.curated(
-        JudgmentFiles(queries="queries.jsonl", qrels="qrels/t*.tsv", language="en"),  # train and test, never a dev.tsv
+    graded = curated(
+        [JudgmentFiles(queries="queries.jsonl", qrels="qrels/t*.tsv", language="en")],  # train and test, never a dev.tsv
         folder,
         passage_ids=frozenset(passages["passage_id"]),
         document_ids=frozenset(),

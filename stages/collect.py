@@ -1,73 +1,108 @@
-"""Read the judged queries and the general set."""
+"""Read the judged queries, the search logs and the general set."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import click
 import polars as pl
 from pydantic import Field
 
 from burnish import atomic, knobs, tables
+from burnish.clicks.collected import collected
+from burnish.clicks.rule import ClickRule, Log
 from burnish.errors import InputError, run
 from burnish.knobs import Knobs
-from burnish.queries import judgments
-from burnish.queries.judgments import JudgmentFiles, Shares
+from burnish.queries import hub_sets, msmarco_files, terms, training
+from burnish.queries.curated import JudgmentSource, curated
+from burnish.queries.general import General
+from burnish.queries.hub_sets import GeneralHub, NanoBeir
+from burnish.queries.judgments import Judged, Shares
+from burnish.queries.msmarco_files import GeneralFiles
 from burnish.tables import DOCUMENTS, PASSAGES, QRELS, QUERIES
-
-
-class GeneralKnobs(Knobs):
-    """How many general queries to use, by split."""
-
-    train: Annotated[int, Field(ge=0)]
-    dev: Annotated[int, Field(ge=0)]
-    test: Annotated[int, Field(ge=0)]
 
 
 class CollectKnobs(Knobs):
     """The section `collect` of params.yaml, where each knob is explained."""
 
-    judgments: list[JudgmentFiles]
+    judgments: list[JudgmentSource]
+    labels: str
+    logs: list[Log]
+    clicks: ClickRule
     shares: Shares
-    general: GeneralKnobs
+    general: Annotated[GeneralFiles | GeneralHub, Field(discriminator="kind")]
+    nanobeir: NanoBeir
 
 
 @click.command(help=__doc__)
 @click.option("--params", type=click.Path(path_type=Path), required=True, help="File whose section `collect` holds the knobs.")
 @click.option("--corpus", type=click.Path(path_type=Path), required=True, help="Folder of documents and passages.")
 @click.option("--judged", type=click.Path(path_type=Path), required=True, help="Folder of the judgment files.")
+@click.option("--logs", type=click.Path(path_type=Path), required=True, help="Folder of the search logs.")
+@click.option("--general", type=click.Path(path_type=Path), required=True, help="Folder of a general set's files.")
 @click.option(
-    "--general", type=click.Path(path_type=Path), required=True, help="Folder of the general set, in MS MARCO's files."
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder for queries, qrels, training, general passages and counts.",
 )
-@click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="Folder for queries, qrels, general passages and counts."
-)
-def main(params: Path, corpus: Path, judged: Path, general: Path, out: Path) -> None:
-    """Judgment files, general set -> queries, qrels, general passages, counts."""
+def main(params: Path, corpus: Path, judged: Path, logs: Path, general: Path, out: Path) -> None:
+    """Judgment files, search logs, general set -> queries, qrels, general passages, counts."""
     chosen = knobs.section(params, "collect", CollectKnobs)
     passage_ids = frozenset(tables.read(PASSAGES, corpus / "passages.parquet")["passage_id"])
     document_ids = frozenset(tables.read(DOCUMENTS, corpus / "documents.parquet")["document_id"])
-    general_passages, general_set = judgments.general(general, most=chosen.general.model_dump())
-    sets = [
-        judgments.curated(files, judged, passage_ids=passage_ids, document_ids=document_ids, shares=chosen.shares)
-        for files in chosen.judgments
-    ]
-    queries = pl.concat([one.queries for one in [*sets, general_set]], how="diagonal")
+    general_set, source = general_of(chosen.general, general)
+    general_set = hub_sets.with_nanobeir(general_set, chosen.nanobeir)
+    own = curated(
+        chosen.judgments,
+        judged,
+        passage_ids=passage_ids,
+        document_ids=document_ids,
+        shares=chosen.shares,
+        labels=chosen.labels,
+    )
+    sets = [Judged(own.queries, own.qrels), general_set.judged]
+    found: dict[str, Any] = {}
+    if chosen.logs:
+        units = dict.fromkeys(document_ids, "document") | dict.fromkeys(passage_ids, "passage")
+        clicks = collected(chosen.logs, logs, out.parent, units=units, rule=chosen.clicks)
+        sets.insert(1, clicks.judged)
+        found = {"logs": clicks.counts}
+    queries = pl.concat([one.queries for one in sets], how="diagonal")
     queries = queries.with_columns(pl.selectors.starts_with(tables.SLICE).fill_null("none"))
-    qrels = pl.concat([one.qrels for one in [*sets, general_set]])
-    if sets and not queries.filter(pl.col("origin") == "curated", pl.col("split") == "test").height:
+    qrels = pl.concat([one.qrels for one in sets])
+    if chosen.judgments and not queries.filter(pl.col("origin") == "curated", pl.col("split") == "test").height:
         raise InputError("collect.judgments: no test query; give some the split test, or raise collect.shares.test")
     sizes = queries.group_by("origin", "split").len().sort("origin", "split")
     counts = {
         "queries": {f"{origin} {split}": number for origin, split, number in sizes.iter_rows()},
         "grades": {str(grade): number for grade, number in qrels["grade"].value_counts(sort=True).sort("grade").iter_rows()},
-        "general_passages": general_passages.height,
+        "general_passages": general_set.passages.height,
+        **({"general_left_out": general_set.left_out} if general_set.left_out else {}),
+        **own.counts,
+        **found,
     }
+    shown = training.shown(queries, qrels)
     with atomic.folder(out) as made:
         tables.write(queries, QUERIES, made / "queries.parquet")
         tables.write(qrels, QRELS, made / "qrels.parquet")
-        tables.write(general_passages, PASSAGES, made / "general_passages.parquet")
+        tables.write(shown.queries, QUERIES, made / "training" / "queries.parquet")
+        tables.write(shown.qrels, QRELS, made / "training" / "qrels.parquet")
+        tables.write(general_set.passages, PASSAGES, made / "general_passages.parquet")
         atomic.write_json(made / "counts.json", counts)
-    click.echo(f"collect: {counts['queries']}, {qrels.height} judgments, {general_passages.height} general passages")
+        atomic.write_json(made / "general.json", source)
+    left_out = f"; left out: {general_set.left_out}" if general_set.left_out else ""
+    click.echo(
+        f"collect: {counts['queries']}, {qrels.height} judgments, {general_set.passages.height} general passages{left_out}"
+    )
+
+
+def general_of(given: GeneralFiles | GeneralHub, folder: Path) -> tuple[General, dict[str, str]]:
+    """The general set, and what a release says of it."""
+    if isinstance(given, GeneralFiles):
+        names = (str(folder.resolve()), given.collection, given.triples.file)
+        return msmarco_files.read(given, folder), {"licence": terms.in_words(given.licence, *names), "kind": "files"}
+    named = {"dataset": given.rows.dataset, "config": given.rows.config, "revision": given.rows.revision}
+    return hub_sets.read(given), {"licence": terms.in_words(given.licence, given.rows.dataset), "kind": "hub", **named}
 
 
 if __name__ == "__main__":

@@ -9,10 +9,12 @@ from pydantic import Field
 
 from burnish import atomic, knobs, tables
 from burnish.embedding import encoding, models
-from burnish.errors import run
+from burnish.errors import InputError, run
 from burnish.knobs import Knobs
 from burnish.tables import PASSAGES
 from burnish.training import release
+
+_GENERAL = "general set"
 
 
 class ExportKnobs(Knobs):
@@ -31,12 +33,14 @@ class ExportKnobs(Knobs):
 @click.option("--passages", type=click.Path(path_type=Path), required=True, help="The passages to prove parity on.")
 @click.option("--training", type=click.Path(path_type=Path), required=True, help="Folder of the training set.")
 @click.option("--negatives", type=click.Path(path_type=Path), required=True, help="Folder of the negatives.")
+@click.option("--general", type=click.Path(path_type=Path), required=True, help="Where the general set came from: JSON.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the release.")
-def main(
-    params: Path, base: Path, tuned: Path, curves: Path, passages: Path, training: Path, negatives: Path, out: Path
-) -> None:
+def main(params: Path, base: Path, tuned: Path, curves: Path, passages: Path, training: Path, negatives: Path, general: Path, out: Path) -> None:  # fmt: skip
     """Tuned model -> release, manifest, proof of parity."""
     chosen = knobs.section(params, "export", ExportKnobs)
+    if _GENERAL in chosen.licences:
+        raise InputError(f"export.licences: `{_GENERAL}` is told by collect.general.licence; leave it out here")
+    set_of = json.loads(general.read_text(encoding="utf-8"))
     model = models.load(tuned)
     summary = json.loads((curves / "counts.json").read_text(encoding="utf-8"))
     corpus = tables.read(PASSAGES, passages)
@@ -51,7 +55,12 @@ def main(
         found = release.manifest(
             made,
             base=origin | {"digest": models.digest(base)},
-            training={"recipe": summary["recipe"], "summary": summary, "licences": chosen.licences},
+            training={
+                "recipe": summary["recipe"],
+                "summary": summary,
+                "licences": chosen.licences | {_GENERAL: set_of["licence"]},
+                "general_set": set_of,
+            },
             data={
                 "queries": training / "queries.parquet",
                 "qrels": training / "qrels.parquet",

@@ -21,6 +21,19 @@ from burnish.training.mixing import Corpus, MixRule
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
+Weight = Annotated[float, Field(ge=0, le=100)]
+
+
+class Weights(Knobs):
+    """What a pair weighs in training, by the origin of its judgment."""
+
+    curated: Weight
+    clicks: Weight
+    synthetic: Weight
+    extractive: Weight
+    general: Weight
+
+
 class MixKnobs(Knobs):
     """The section `mix` of params.yaml, where each knob is explained."""
 
@@ -32,7 +45,9 @@ class MixKnobs(Knobs):
     round_trip_min_passages: Annotated[int, Field(ge=0)]
     passages_per_document: Annotated[int, Field(ge=1)]
     general_share: Annotated[float, Field(ge=0, le=10)]
-    origins: Annotated[list[Literal["curated", "clicks", "synthetic", "extractive", "general"]], Field(min_length=1)]
+    weights: Weights
+    several_answers: Literal["keep", "all", "drop"]
+    several_answers_margin: Annotated[float, Field(ge=0.5, le=1.5)]
 
 
 @click.command(help=__doc__)

@@ -9,7 +9,7 @@ from burnish.errors import run
 from burnish.report import page
 from burnish.report.changes import changes
 from burnish.report.comparison import read_metrics
-from burnish.tables import PASSAGES, QRELS, QUERIES, RUNS
+from burnish.tables import DOCUMENTS, PASSAGES, QRELS, QUERIES, RUNS
 
 
 @click.command(help=__doc__)
@@ -26,6 +26,7 @@ def main(metrics: Path, runs: Path, corpus: Path, test: Path, out: Path) -> None
         tables.read(QUERIES, test / "queries.parquet"),
         tables.read(QRELS, test / "qrels.parquet"),
         tables.read(PASSAGES, corpus / "passages.parquet"),
+        documents=tables.read(DOCUMENTS, corpus / "documents.parquet"),
     )
     html, summary = page.page(measured, changed), page.summary(measured, changed)
     with atomic.folder(out) as folder:

@@ -12,7 +12,7 @@ from burnish.embedding import vectors
 from burnish.errors import InputError, run
 from burnish.knobs import Knobs
 from burnish.search import retrieval
-from burnish.tables import PASSAGES, QUERIES, RUNS
+from burnish.tables import DOCUMENTS, PASSAGES, QUERIES, RUNS
 
 
 class RetrieveKnobs(Knobs):
@@ -26,12 +26,13 @@ class RetrieveKnobs(Knobs):
 @click.command(help=__doc__)
 @click.option("--params", type=click.Path(path_type=Path), required=True, help="File whose section `retrieve` holds the knobs.")
 @click.option("--passages", "corpus", type=click.Path(path_type=Path), required=True, help="The corpus's passages.")
+@click.option("--documents", type=click.Path(path_type=Path), required=True, help="The corpus's documents.")
 @click.option("--general", type=click.Path(path_type=Path), required=True, help="The general set's passages.")
 @click.option("--test", type=click.Path(path_type=Path), required=True, help="Folder of the test queries.")
 @click.option("--base", type=click.Path(path_type=Path), required=True, help="Folder of the base model's vectors.")
 @click.option("--tuned", type=click.Path(path_type=Path), required=True, help="Folder of the tuned model's vectors.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for runs and counts.")
-def main(params: Path, corpus: Path, general: Path, test: Path, base: Path, tuned: Path, out: Path) -> None:
+def main(params: Path, corpus: Path, documents: Path, general: Path, test: Path, base: Path, tuned: Path, out: Path) -> None:
     """Vectors -> runs, for every system compared."""
     chosen = knobs.section(params, "retrieve", RetrieveKnobs)
     queries = tables.read(QUERIES, test / "queries.parquet")
@@ -44,7 +45,7 @@ def main(params: Path, corpus: Path, general: Path, test: Path, base: Path, tune
         passages = tables.read(PASSAGES, source)
         if not asked.height:
             continue
-        runs.append(retrieval.bm25_run(asked, passages, chosen.depth))
+        runs.append(retrieval.bm25_run(asked, passages, chosen.depth, documents=tables.read(DOCUMENTS, documents)))
         for system, folder in (("base", base), ("tuned", tuned)):
             query_vectors = vectors.read(folder / "queries.parquet", asked["query_id"].to_list())
             passage_vectors = vectors.read(folder / f"{name}.parquet", passages["passage_id"].to_list())

@@ -2,11 +2,16 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import yaml
 
+from burnish import tables
+from burnish.tables import DOCUMENTS as DOCUMENTS_TABLE
+from burnish.tables import PASSAGES
 from conftest import ROOT
 
 # name | title, the text, and the questions that the language model "writes" for it (their number is synthesize.count).
@@ -198,6 +203,7 @@ KNOBS: dict[str, Any] = {
     "synthesize.prompt": "general.txt",
     "synthesize.count": 2,
     "synthesize.accept_coverage": 1.0,
+    "synthesize.max_dollars": None,
     "mine.last_rank": 20,
     "mine.pool": 5,
     "train.epochs": 1,
@@ -235,13 +241,26 @@ def reply(message: str) -> str:
 
 
 def edit(params: Path, knobs: dict[str, Any]) -> None:
-    """Set knobs, named `section.knob`, in a file of params."""
+    """Set knobs, named `section.knob` or `section.part.knob`, in a file of params."""
     found = yaml.safe_load(params.read_text(encoding="utf-8"))
     for name, value in knobs.items():
-        section, knob = name.split(".")
-        assert knob in found[section], name
-        found[section][knob] = value
+        *parts, knob = name.split(".")
+        section = found
+        for part in parts:
+            section = section[part]
+        assert knob in section, name
+        section[knob] = value
     params.write_text(yaml.safe_dump(found, sort_keys=False), encoding="utf-8")
+
+
+def write_corpus(folder: Path, passages: Mapping[str, str]) -> None:
+    """Write the tables of documents and passages, one passage of each document: ids by document id."""
+    document = dict.fromkeys(DOCUMENTS_TABLE.columns, "x")
+    rows = [document | {"document_id": name} for name in passages]
+    tables.write(pl.DataFrame(rows, schema=DOCUMENTS_TABLE.columns), DOCUMENTS_TABLE, folder / "documents.parquet")
+    passage = dict.fromkeys(PASSAGES.columns, "x") | {"ordinal": 0, "tokens": 1}
+    rows = [passage | {"passage_id": name, "document_id": document_id} for document_id, name in passages.items()]
+    tables.write(pl.DataFrame(rows, schema=PASSAGES.columns), PASSAGES, folder / "passages.parquet")
 
 
 def copy_code(folder: Path) -> None:
@@ -261,7 +280,7 @@ def write_data(folder: Path) -> None:
         path = data / "documents" / f"{name}.md"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"# {title}\n\n{text}\n", encoding="utf-8")
-    for name in ("judged", "general", "replies"):
+    for name in ("judged", "logs", "general", "replies"):
         (data / name).mkdir()
     (data / "replies/README.md").write_text("Recorded replies: none.\n", encoding="utf-8")
     judged = [line.split(" ", 2) for line in _JUDGED.strip().splitlines()]

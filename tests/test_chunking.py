@@ -4,12 +4,14 @@ import re
 from collections.abc import Sequence
 
 import pytest
+import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from burnish.documents import chunking
 from burnish.documents.blocks import Block
 from burnish.documents.chunking import Passage, Sizes
+from burnish.documents.sentences import sentences
 
 SEPARATORS = {"text": [" ", ". ", "\n", "。"], "list": ["\n", " "], "code": ["\n", " "], "table": ["\n", " "], "heading": [" "]}
 
@@ -171,6 +173,52 @@ def test_script_without_spaces_is_cut_anywhere() -> None:
     found = chunking.passages([prose(text)], "", Sizes(20, 0, 0), lambda texts: [len(one) for one in texts])
     assert "".join(one.text for one in found) == text
     assert max(len(one.text) for one in found) <= 18
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("这是第一句。这是第二句！“第三句？”第四句", ["这是第一句。", "这是第二句！", "“第三句？”", "第四句"]),
+        ("他说：「好。」然后走了。", ["他说：「好。」", "然后走了。"]),
+        ("يصل غدا. هل هو كبير؟ نعم.", ["يصل غدا.", "هل هو كبير؟", "نعم."]),
+        ("یہ ایک ہے۔ یہ دو ہے۔", ["یہ ایک ہے۔", "یہ دو ہے۔"]),
+        ("यह एक है। यह दो है।", ["यह एक है।", "यह दो है।"]),
+        (
+            "Срок до 2020 г. Далее по ул. Мира, д. 5 и т. д. Конец.",
+            ["Срок до 2020 г.", "Далее по ул. Мира, д. 5 и т. д.", "Конец."],
+        ),
+        ("Цена 5 руб. за шт. и выше. А. С. Пушкин писал.", ["Цена 5 руб. за шт. и выше.", "А. С. Пушкин писал."]),
+        ("Das gilt z. B. ab dem 3. März, vgl. Nr. 5. Ende.", ["Das gilt z. B. ab dem 3. März, vgl. Nr. 5.", "Ende."]),
+        ("See e.g. Smith. Then J. Doe.", ["See e.g.", "Smith.", "Then J.", "Doe."]),  # English is cut as it always was
+        ("价格是３．５元。完", ["价格是３．５元。", "完"]),
+    ],
+)
+def test_sentences_end_where_readers_of_the_script_end_them(text: str, parts: list[str]) -> None:
+    """With the quotes that close them, and not after the abbreviations that are known."""
+    assert sentences(text) == parts
+
+
+def signs(texts: Sequence[str]) -> list[int]:
+    """A token a sign."""
+    return [len(text) for text in texts]
+
+
+def test_a_long_sentence_without_spaces_is_cut_after_a_comma() -> None:
+    """Near its middle; put together again the parts have no space between them."""
+    text = "甲方应当按照约定的时间交付全部货物，乙方应当在收到货物后付清全部货款。"
+    found = chunking.passages([prose(text)], "", Sizes(22, 0, 0), signs)
+    assert [one.text for one in found] == ["甲方应当按照约定的时间交付全部货物，", "乙方应当在收到货物后付清全部货款。"]
+    assert chunking.passages([prose(text * 2)], "", Sizes(42, 0, 0), signs)[0].text == text
+
+
+@given(st.text("กดีไ้ख़क\u094dष가👩\u200d👧e\u0301", min_size=1, max_size=60), st.integers(16, 24))
+@settings(max_examples=100, deadline=None)
+def test_no_letter_is_parted_from_its_marks(text: str, most: int) -> None:
+    """Wherever a text without spaces is cut, each part begins with a whole letter, as far as one fits."""
+    found = chunking.passages([prose(text)], "", Sizes(most, 0, 0), signs)
+    whole = regex.findall(r"\X", text)
+    if max(map(len, whole)) <= most // 4:
+        assert [sign for one in found for sign in regex.findall(r"\X", one.text)] == whole
 
 
 def test_overlap_repeats_the_end_of_a_section() -> None:

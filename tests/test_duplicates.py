@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from burnish.documents import duplicates
+from burnish.writing import normalised
 
 TEXT = "the supplier shall keep the goods insured at its own cost until they have been delivered to the named place " * 3
 NEAR = TEXT + "and shall give proof"
@@ -63,8 +64,12 @@ def test_similarity_is_the_jaccard_index(texts: list[str], others: list[str], th
     """Every pair and no other, as a loop over all pairs of shingle sets finds them."""
 
     def shingles(text: str) -> set[str]:
-        padded = f" {duplicates.normalised(text)} "
-        return {padded[at : at + 4] for at in range(max(1, len(padded) - 3))}
+        padded = f" {normalised(text)} "
+        pairs = {padded[at : at + 2] for at in range(len(padded) - 1) if "文" in padded[at] or padded[at : at + 2] == " 文"}
+        fours = {
+            padded[at : at + 4] for at in range(max(1, len(padded) - 3)) if padded[at] != "文" and padded[at : at + 2] != " 文"
+        }
+        return {"文"} & set(padded) | pairs | {four for four in fours if len(four) == 4 or "文" not in padded}
 
     expected = []
     for one, text in enumerate(texts):
@@ -93,6 +98,51 @@ def test_clusters_are_named_by_their_smallest_text() -> None:
 @settings(deadline=None)
 def test_normalised_text_stays_as_it_is(text: str) -> None:
     """Normalising twice is normalising once, and leaves no upper case, punctuation or double space."""
-    plain = duplicates.normalised(text)
-    assert duplicates.normalised(plain) == plain
+    plain = normalised(text)
+    assert normalised(plain) == plain
     assert all(word.isalnum() for word in plain.split(" ") if plain)
+
+
+def test_a_sign_that_is_a_word_is_a_shingle() -> None:
+    """Of Chinese each sign and each pair: "取消订单" and "取消定单" share 3 of 4 signs and 3 of 5 pairs, ends included."""
+    found = duplicates.near_duplicates(["取消订单"], ["取消定单"], 0.3)
+    assert found == [(0, 0, pytest.approx((3 + 3) / (5 + 7)))]
+    assert duplicates.near_duplicates(["上海到北京"], ["北京到上海"], 0.7) == []
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "买方应当自发票开具之日起十个银行工作日内付款逾期付款的按照每日千分之一的比例支付违约金",
+        "กรุณาชำระเงินภายในสิบวันทำการนับจากวันที่ออกใบแจ้งหนี้",
+    ],
+)
+def test_documents_without_spaces_are_near_duplicates_too(script: str) -> None:
+    """One sign changed in four times the text makes a near-duplicate; the first half and the second are none."""
+    text = script + script[::-1] + script[::2] + script[1::2]
+    edited = text[:30] + "一" + text[31:]
+    assert grouped({"a": text, "b": edited, "c": script[::-1] + script}) == {"a": "a", "b": "a", "c": "c"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Ｐｙｔｈｏｎ 安装「包」", "python安装包"),
+        ("Straße GRÖSSE", "strasse grosse"),
+        ("Ещё счёт", "еще счет"),
+        ("العَقْـــدُ الأوَّل ٣", "العقد الاول 3"),
+        ("שָׁלוֹם", "שלום"),
+        ("مدرسة علی", "مدرسه علي"),
+        ("می\u200cخواهم", "میخواهم"),
+        ("İstanbul", "istanbul"),
+    ],
+)
+def test_spellings_of_one_text_are_one(one: str, other: str) -> None:
+    """Width, case, accents, points, tatweel, hamza, digits and invisible signs make no difference."""
+    assert normalised(one) == normalised(other)
+
+
+@pytest.mark.parametrize(("one", "other"), [("чай", "чаи"), ("किताब", "कतब"), ("がく", "かく"), ("ดี", "ด"), ("取消", "取得")])
+def test_letters_are_no_accents(one: str, other: str) -> None:
+    """й, vowel signs of Hindi and Thai, and voiced kana tell words apart."""
+    assert normalised(one) != normalised(other)

@@ -254,7 +254,8 @@ def service() -> Iterator[Service]:
 
 def knobs(service: Service) -> dict[str, Any]:
     """The knobs of the small repository where a model is asked, one request at a time so that a kill leaves none under way."""
-    return {"synthesize.provider": "openai", "synthesize.base_url": service.url, "synthesize.concurrency": 1}
+    own = {"synthesize.service.base_url": service.url, "synthesize.service.concurrency": 1}
+    return {"synthesize.provider": "openai", **own}
 
 
 @pytest.fixture(scope="session")

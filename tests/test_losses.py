@@ -14,6 +14,7 @@ from burnish.training import losses
 from burnish.training.losses import CachedRankingLoss, FalseNegatives, Features, PackedRankingLoss
 
 ROWS = 6
+SAME = np.ones(ROWS, np.float32)
 QUERIES = [f"how to {verb}" for verb in ("cook", "sail a boat at night", "sing", "draw a horse", "swim far", "read")]
 POSITIVES = [f"The way to {verb} is long." for verb in ("cook", "sail", "sing well", "draw", "swim", "read old books")]
 NEGATIVES = ["Stones.", "Rivers run to the sea.", "A cold day.", "Bread and butter, again.", "Nine.", "Ten green bottles"]
@@ -71,18 +72,20 @@ def test_unmasked_it_is_multiple_negatives_ranking(model: SentenceTransformer, w
     """No text twice, nothing masked: value and gradients of sentence-transformers' loss, within MatryoshkaLoss too."""
     columns = features(model, QUERIES, POSITIVES, NEGATIVES)
     theirs = MatryoshkaLoss(model, MultipleNegativesRankingLoss(model, scale=20.0), matryoshka_dims=widths)
-    ours = losses.loss("mnrl", model, masks(), scale=20.0, batch_tokens=64, widths=widths)
+    ours = losses.loss("mnrl", model, masks(), SAME, scale=20.0, batch_tokens=64, widths=widths)
     assert_same(value_and_gradients(ours, columns, list(range(ROWS))), value_and_gradients(theirs, columns, list(range(ROWS))))
 
 
 @pytest.mark.parametrize("widths", [[384], [384, 64]])
-def test_cached_equals_packed(model: SentenceTransformer, widths: list[int]) -> None:
+@pytest.mark.parametrize("heaviest", [1, 5])
+def test_cached_equals_packed(model: SentenceTransformer, widths: list[int], heaviest: int) -> None:
     """In 40 rows, more than the cached loss takes at once, with known positives masked: the same value and gradients."""
     rows = 40
+    weights = np.linspace(1, heaviest, rows, dtype=np.float32)
     columns = features(model, [f"query {at}" for at in range(rows)], [f"answer number {at * 7}" for at in range(rows)])
     known = [frozenset({at, (at + 1) % rows}) for at in range(rows)]
     both = [
-        losses.loss(name, model, masks(rows, negatives=0, positives=known), scale=20.0, batch_tokens=64, widths=widths)
+        losses.loss(name, model, masks(rows, negatives=0, positives=known), weights, scale=20.0, batch_tokens=64, widths=widths)
         for name in ("cached-mnrl", "mnrl")
     ]
     assert_same(*(value_and_gradients(one, columns, list(range(rows))) for one in both))
@@ -92,8 +95,8 @@ def test_cached_equals_packed(model: SentenceTransformer, widths: list[int]) -> 
 def test_padding_and_batch_size_change_nothing(model: SentenceTransformer, kind: type) -> None:
     """Ten columns of padding and another token budget give the same value and gradients."""
     columns = features(model, QUERIES, POSITIVES, NEGATIVES)
-    one = value_and_gradients(kind(model, masks(), scale=20.0, batch_tokens=1000), columns, list(range(ROWS)))
-    other = value_and_gradients(kind(model, masks(), scale=20.0, batch_tokens=30), padded(columns, 10), list(range(ROWS)))
+    one = value_and_gradients(kind(model, masks(), SAME, scale=20.0, batch_tokens=1000), columns, list(range(ROWS)))
+    other = value_and_gradients(kind(model, masks(), SAME, scale=20.0, batch_tokens=30), padded(columns, 10), list(range(ROWS)))
     assert_same(other, one)
 
 
@@ -101,11 +104,56 @@ def test_padding_and_batch_size_change_nothing(model: SentenceTransformer, kind:
 def test_the_order_of_rows_changes_nothing(model: SentenceTransformer, name: str) -> None:
     """A shuffled batch, its labels with it, has the same value and gradients, masked pairs included."""
     order = [3, 0, 5, 1, 4, 2]
+    weights = np.linspace(0.5, 3, ROWS, dtype=np.float32)
     known = [frozenset({at, (at + 2) % ROWS}) for at in range(ROWS)]
-    loss = losses.loss(name, model, masks(positives=known), scale=20.0, batch_tokens=64, widths=[384])
+    loss = losses.loss(name, model, masks(positives=known), weights, scale=20.0, batch_tokens=64, widths=[384])
     plain = features(model, QUERIES, POSITIVES, NEGATIVES)
     shuffled = features(model, *([column[at] for at in order] for column in (QUERIES, POSITIVES, NEGATIVES)))
     assert_same(value_and_gradients(loss, shuffled, order), value_and_gradients(loss, plain, list(range(ROWS))))
+
+
+@pytest.mark.parametrize("name", list(losses.LOSSES))
+@pytest.mark.parametrize("weight", [1.0, 0.3])
+def test_equal_weights_change_no_bit(
+    model: SentenceTransformer, monkeypatch: pytest.MonkeyPatch, name: str, weight: float
+) -> None:
+    """Value and gradients are the very ones of the loss that knows no weights, since only proportions count."""
+    columns = features(model, QUERIES, POSITIVES, NEGATIVES)
+    weights = np.full(ROWS, weight, np.float32)
+    ours = losses.loss(name, model, masks(), weights, scale=20.0, batch_tokens=64, widths=[384, 64])
+    weighted = value_and_gradients(ours, columns, list(range(ROWS)))
+    monkeypatch.setattr(losses, "_shares", lambda weights, labels: None)
+    plain = value_and_gradients(ours, columns, list(range(ROWS)))
+    assert weighted[0] == plain[0]
+    assert all(torch.equal(part, plain[1][one]) for one, part in weighted[1].items())
+
+
+def test_weights_make_a_weighted_mean(model: SentenceTransformer) -> None:
+    """A row of weight 3 counts as three of weight 1; the rows' losses by plain arithmetic."""
+    weights = np.array([1, 3], np.float32)
+    loss = PackedRankingLoss(model, masks(2, negatives=0), weights, scale=2.0, batch_tokens=64)
+    loss.scores.start(torch.arange(2))
+    queries, passages = torch.eye(2), torch.tensor([[0.8, 0.6], [0.0, 1.0]])
+    rows = [np.log(np.exp(1.6) + np.exp(0.0)) - 1.6, np.log(np.exp(1.2) + np.exp(2.0)) - 2.0]
+    found = loss.compute_loss_from_embeddings([queries, passages], torch.arange(2))
+    assert float(found) == pytest.approx((rows[0] + 3 * rows[1]) / 4, abs=1e-6)
+
+
+def test_a_heavier_row_pulls_harder(model: SentenceTransformer) -> None:
+    """The gradient is that of the weighted mean: nearly one row's alone where its weight dwarfs the other's."""
+    queries = torch.eye(2)
+
+    def gradient(weights: list[float]) -> Tensor:
+        passages = torch.tensor([[0.8, 0.6], [0.6, 0.8]], requires_grad=True)
+        loss = PackedRankingLoss(model, masks(2, negatives=0), np.array(weights, np.float32), scale=20.0, batch_tokens=64)
+        loss.scores.start(torch.arange(2))
+        loss.compute_loss_from_embeddings([queries, passages], torch.arange(2)).backward()
+        assert passages.grad is not None
+        return passages.grad
+
+    even, first, second = gradient([1, 1]), gradient([1e6, 1]), gradient([1, 1e6])
+    assert torch.allclose(even, (first + second) / 2, atol=1e-4)
+    assert not torch.allclose(first, second, atol=1e-2)
 
 
 def test_a_repeated_text_is_embedded_once(model: SentenceTransformer) -> None:
@@ -127,7 +175,7 @@ def test_a_repeated_text_is_embedded_once(model: SentenceTransformer) -> None:
 
 def embedded_loss(known: list[frozenset[int]], model: SentenceTransformer) -> tuple[float, Tensor]:
     """The loss of two rows from given embeddings, and its gradient to the passages."""
-    loss = PackedRankingLoss(model, masks(2, negatives=0, positives=known), scale=20.0, batch_tokens=64)
+    loss = PackedRankingLoss(model, masks(2, negatives=0, positives=known), SAME, scale=20.0, batch_tokens=64)
     queries, passages = torch.eye(2), torch.tensor([[0.8, 0.6], [0.6, 0.8]], requires_grad=True)
     labels = torch.arange(2)
     loss.scores.start(labels)

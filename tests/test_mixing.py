@@ -8,10 +8,11 @@ import pytest
 
 from burnish.errors import InputError
 from burnish.queries.judgments import Shares
-from burnish.tables import PASSAGES, QRELS, QUERIES
+from burnish.tables import ORIGINS, PASSAGES, QRELS, QUERIES
 from burnish.training import audit, mixing
 from burnish.training.mixing import Corpus, Mixed, MixRule
 
+EVEN = dict.fromkeys(ORIGINS, 1.0)
 RULE = MixRule(
     leak_threshold=0.7,
     hold_out="queries",
@@ -19,7 +20,9 @@ RULE = MixRule(
     round_trip_min_passages=0,
     passages_per_document=1,
     general_share=1.0,
-    origins=["curated", "synthetic", "general"],
+    weights=EVEN,
+    several_answers="keep",
+    several_answers_margin=1.0,
 )
 NO_GENERAL = pl.DataFrame(schema=PASSAGES.columns)
 TOPICS = ("cooking rice slowly", "sailing at night", "painting a wall", "growing tomatoes", "repairing clocks", "baking bread")
@@ -32,10 +35,10 @@ def queries(*rows: tuple[str, str, str, str]) -> pl.DataFrame:
     )
 
 
-def qrels(*rows: tuple[str, str, int]) -> pl.DataFrame:
+def qrels(*rows: tuple[str, str, int], origin: str = "curated") -> pl.DataFrame:
     """Rows of query, target, grade; a target with a # is a passage."""
     return pl.DataFrame(
-        [(q, t, "passage" if "#" in t else "document", g, 1.0, "curated") for q, t, g in rows],
+        [(q, t, "passage" if "#" in t else "document", g, 1.0, origin) for q, t, g in rows],
         schema=QRELS.columns,
         orient="row",
     )
@@ -123,9 +126,91 @@ def test_a_query_without_a_positive_is_dropped() -> None:
 
 
 def test_an_origin_can_be_left_out() -> None:
-    """And is counted."""
-    found = mixed(PLAIN, JUDGED, replace(RULE, origins=["curated"]))
+    """By a weight of 0, and is counted."""
+    found = mixed(PLAIN, JUDGED, replace(RULE, weights=EVEN | {"synthetic": 0.0}))
     assert trained(found) == {"t0"}
+    assert found.counts["dropped"] == {"origin_left_out": {"synthetic": 1}}
+
+
+def weighed(found: Mixed) -> dict[tuple[str, str], float]:
+    """The weight of each judgment."""
+    return {
+        (query, target): weight for query, target, weight in found.qrels.select("query_id", "target_id", "weight").iter_rows()
+    }
+
+
+def test_a_pair_weighs_by_its_judgments_origin() -> None:
+    """Times the weight it came with; held-out judgments keep theirs."""
+    judged = JUDGED.with_columns(pl.Series("weight", [1.0, 0.5, 1.0], dtype=pl.Float32))
+    found = mixed(PLAIN, judged, replace(RULE, weights=EVEN | {"curated": 3.0, "synthetic": 2.0}))
+    assert weighed(found) == {("t0", "d0#0"): 3.0, ("t1", "d1#0"): 1.0, ("h", "d2#0"): 1.0}
+
+
+def with_expert(grade: int, *, target: str = "d1#0", query: str = "t1") -> pl.DataFrame:
+    """The judgments, and an expert's of a synthetic query."""
+    return pl.concat([JUDGED.with_columns(origin=pl.lit("synthetic")), qrels((query, target, grade))])
+
+
+def mixed_with(judged: pl.DataFrame, **weights: float) -> Mixed:
+    """The training set, each judgment of the origin that it has."""
+    return mixing.mixed(PLAIN, judged, NO_GENERAL, corpus(PLAIN), replace(RULE, weights=EVEN | weights))
+
+
+def test_an_expert_who_says_no_takes_a_synthetic_pair_out() -> None:
+    """The passage is then a judged non-answer, for mining."""
+    found = mixed_with(with_expert(0))
+    assert found.counts["dropped"] == {"no_positive": {"synthetic": 1}}
+
+
+def test_an_experts_further_answer_is_trained_on() -> None:
+    """With the weight of a curated pair, beside the synthetic one; a non-answer stays among the judgments."""
+    further = mixed_with(with_expert(2, target="d3#1"), curated=4.0)
+    assert weighed(further)["t1", "d1#0"] == 1.0
+    assert weighed(further)["t1", "d3#1"] == 4.0
+    refuted = mixed_with(with_expert(0, target="d3#1"))
+    assert refuted.qrels.filter(pl.col("target_id") == "d3#1")["grade"].to_list() == [0]
+
+
+def test_without_experts_their_word_is_not_heard() -> None:
+    """As if nobody had judged: the synthetic pair is trained on again."""
+    found = mixed_with(with_expert(0), curated=0.0)
+    assert ("t1", "d1#0") in weighed(found)
+    assert "t1" in trained(found)
+
+
+def test_an_experts_answer_is_no_further_one() -> None:
+    """What the base takes for an answer too and an expert found already stands once, as the expert's."""
+    rule = replace(RULE, several_answers="all", several_answers_margin=0.9, weights=EVEN | {"curated": 4.0})
+    alone = mixing.mixed(PLAIN, JUDGED.with_columns(origin=pl.lit("synthetic")), NO_GENERAL, corpus(PLAIN), rule)
+    assert ("t1", "d0#1") in weighed(alone)
+    found = mixing.mixed(PLAIN, with_expert(2, target="d0#1"), NO_GENERAL, corpus(PLAIN), rule)
+    assert weighed(found)["t1", "d0#1"] == 4.0
+    assert found.counts["pairs"] == found.qrels.filter(pl.col("query_id") != "h").height
+
+
+def test_a_query_that_an_expert_answered_needs_no_round_trip() -> None:
+    """The base, which ranks both passages far down, does not know better."""
+    rule = replace(RULE, round_trip_rank=1)
+    dropped = mixing.mixed(PLAIN, JUDGED.with_columns(origin=pl.lit("synthetic")), NO_GENERAL, corpus(PLAIN), rule)
+    assert "t1" not in trained(dropped)
+    assert "t1" in trained(mixing.mixed(PLAIN, with_expert(2, target="d3#1"), NO_GENERAL, corpus(PLAIN), rule))
+
+
+def test_judgments_of_queries_that_are_gone_are_counted() -> None:
+    """A changed synthesis makes other queries."""
+    found = mixed_with(with_expert(1, query="gone"))
+    assert found.counts["judgments_of_no_query"] == 1
+    assert "gone" not in found.qrels["query_id"]
+
+
+def test_experts_words_on_test_queries_change_no_training_row() -> None:
+    """They are judged with, and never trained on."""
+    more = pl.concat([JUDGED, qrels(("h", "d4#0", 2), ("h", "d0#0", 0))])
+    before, after = (mixing.by_use(mixed(PLAIN, judged)) for judged in (JUDGED, more))
+    for name in ("queries", "qrels"):
+        one, other = getattr(before["training"], name), getattr(after["training"], name)
+        assert one.sort(one.columns).equals(other.sort(other.columns))
+    assert after["test"].qrels.height == before["test"].qrels.height + 2
 
 
 def positives(found: Mixed) -> set[str]:
@@ -162,6 +247,41 @@ def test_the_round_trip_keeps_synthetic_queries_that_the_base_finds() -> None:
     assert (trained(found), found.counts["dropped"]) == ({"t0"}, {"failed_round_trip": {"synthetic": 1}})
     small = mixed(PLAIN, judged, replace(RULE, round_trip_rank=2, round_trip_min_passages=13))
     assert (trained(small), small.counts["round_trip"]) == ({"t0", "t1"}, False)
+
+
+FITS = qrels(("t0", "d5#1", 1), ("t1", "d1#0", 1), ("h", "d2#0", 2))  # the base ranks two passages above t1's own
+
+
+@pytest.mark.parametrize(
+    ("rule", "margin", "trained_on", "answers"),
+    [
+        ("keep", 1.0, {"t0", "t1"}, {"d1#0"}),
+        ("all", 1.0, {"t0", "t1"}, {"d0#0", "d0#1", "d1#0"}),
+        ("all", 1.15, {"t0", "t1"}, {"d0#0", "d1#0"}),
+        ("all", 1.3, {"t0", "t1"}, {"d1#0"}),
+        ("drop", 1.0, {"t0"}, set()),
+        ("drop", 1.3, {"t0", "t1"}, {"d1#0"}),
+    ],
+)
+def test_a_query_that_fits_several_passages(rule: str, margin: float, trained_on: set[str], answers: set[str]) -> None:
+    """The base scores d0#0 1.00, d0#1 0.92 and t1's own d1#0 0.84: within the margin they are answers too, or t1 goes.
+
+    Curated t0 is left alone, though eleven passages stand above its answer.
+    """
+    found = mixed(PLAIN, FITS, replace(RULE, several_answers=rule, several_answers_margin=margin))
+    assert trained(found) == trained_on
+    assert set(found.qrels.filter(pl.col("query_id") == "t1", pl.col("grade") > 0)["target_id"]) == answers
+    assert found.counts["dropped"] == ({} if "t1" in trained_on else {"several_answers": {"synthetic": 1}})
+    assert found.counts.get("further_answers", 0) == max(0, len(answers) - 1)
+
+
+def test_a_judged_non_answer_is_no_further_answer() -> None:
+    """And a query that more than ten passages fit is dropped even where all are wanted."""
+    rule = replace(RULE, several_answers="all")
+    found = mixed(PLAIN, pl.concat([FITS, qrels(("t1", "d0#0", 0))]), rule)
+    assert set(found.qrels.filter(pl.col("query_id") == "t1", pl.col("grade") > 0)["target_id"]) == {"d0#1", "d1#0"}
+    vague = mixed(PLAIN, qrels(("t0", "d0#0", 1), ("t1", "d5#1", 1), ("h", "d2#0", 2)), rule)
+    assert vague.counts["dropped"] == {"several_answers": {"synthetic": 1}}
 
 
 @pytest.mark.parametrize(("share", "kept"), [(0.0, 0), (0.5, 1), (1.0, 2), (9.0, 4)])
@@ -201,7 +321,7 @@ def synthetic(documents: int) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]
     numbers = pl.col("document_id").str.slice(1).cast(pl.Int64)
     passages = frame.with_columns(duplicate_group=pl.format("s{}", numbers // 2 * 2))
     asked = [(f"{one}?{at}", f"{one} {at}", "synthetic", "train") for one in ids for at in range(3)]
-    return queries(*asked), qrels(*((row[0], row[0].split("?")[0], 1) for row in asked)), passages
+    return queries(*asked), qrels(*((row[0], row[0].split("?")[0], 1) for row in asked), origin="synthetic"), passages
 
 
 SHARES = Shares(test=0.3, dev=0.2)
@@ -229,7 +349,7 @@ def test_a_query_for_two_documents_keeps_both_on_its_side() -> None:
     both = [(f"both{at}", f"asked of two {at}", "synthetic", "train") for at in range(10)]
     asked = pl.concat([asked, queries(*both)])
     two = [(f"both{at}", f"s{document}#0", 1) for at in range(10) for document in (at * 4, at * 4 + 2)]
-    judged = pl.concat([judged, qrels(*two)])
+    judged = pl.concat([judged, qrels(*two, origin="synthetic")])
     found = sides(mixing.with_synthetic_test(asked, judged, passages, SHARES), judged, passages)
     assert found["duplicate_group"].is_duplicated().sum() == 0
 
@@ -245,6 +365,14 @@ def test_one_more_document_moves_no_other_query() -> None:
     """A split goes by the group's own name."""
     one, more = (mixing.with_synthetic_test(*synthetic(count), SHARES) for count in (40, 42))
     assert more.filter(pl.col("query_id").is_in(one["query_id"].to_list())).equals(one)
+
+
+def test_an_experts_word_moves_no_query_to_another_side() -> None:
+    """Groups are joined by what made the queries, not by what is judged later."""
+    asked, judged, passages = synthetic(40)
+    more = pl.concat([judged, qrels(("s0#0?0", "s20#0", 0), ("s0#0?0", "s30#0", 2))])
+    before, after = (mixing.with_synthetic_test(asked, one, passages, SHARES) for one in (judged, more))
+    assert after.equals(before)
 
 
 def test_no_test_query_at_all_is_an_error_that_names_the_knob() -> None:

@@ -60,7 +60,9 @@ def write_tables(folder: Path, places: Mapping[str, tuple[int, int]] = PLACES, u
             found = [f"p-f{number}" for number in range(FILLERS)]
             found.insert(place, f"p-{one}")
             runs += [(system, one, passage, rank, 1 / rank) for rank, passage in enumerate(found, 1)]
+    documents = [(f"d-{one}", "files", "x", "t", "en", "0", f"d-{one}") for one in names]
     for table, rows, name in (
+        (tables.DOCUMENTS, documents, "corpus/documents"),
         (tables.PASSAGES, passages, "corpus/passages"),
         (tables.QUERIES, queries, "mixed/queries"),
         (tables.QRELS, qrels, "mixed/qrels"),
@@ -145,7 +147,10 @@ def changed(folder: Path) -> Changes:
     """The changes of the tables in `folder`."""
     files = ((tables.RUNS, "runs"), (tables.QUERIES, "mixed/queries"), (tables.QRELS, "mixed/qrels"))
     runs, queries, qrels = (tables.read(table, folder / f"{name}.parquet") for table, name in files)
-    return changes(runs, queries, qrels, tables.read(tables.PASSAGES, folder / "corpus/passages.parquet"))
+    passages, documents = (
+        tables.read(one, folder / f"corpus/{one.name}.parquet") for one in (tables.PASSAGES, tables.DOCUMENTS)
+    )
+    return changes(runs, queries, qrels, passages, documents=documents)
 
 
 def test_an_interval_above_zero_is_help_and_says_deploy() -> None:

@@ -292,6 +292,123 @@ def test_plain_text_is_reflowed(tmp_path: Path) -> None:
     ]
 
 
+def test_chinese_lines_are_joined_without_spaces(tmp_path: Path) -> None:
+    """In Markdown, HTML and plain text; code keeps its lines, and a line break that the author set is a space."""
+    assert parsed(tmp_path, ".md", "第一行，\n第二行 and\nmore") == [Block("text", "第一行，第二行 and more")]
+    source = "<p>第一<br>第二</p><pre>第一\n第二</pre><p>第\n一</p>"
+    assert parsed(tmp_path, ".html", source) == [Block("text", "第一 第二"), Block("code", "第一\n第二"), Block("text", "第一")]
+    assert parsed(tmp_path, ".txt", "买方应当自发票开具之日起十个银行工作日\n内付款。") == [
+        Block("text", "买方应当自发票开具之日起十个银行工作日内付款。")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("label", "codec", "text"),
+    [
+        ("gb2312", "gb18030", "镕基"),
+        ("Shift_JIS", "cp932", "①高"),
+        ("windows-1251", "cp1251", "Ёлка"),
+        ("iso-8859-8-i", "iso-8859-8", "שלום"),
+    ],
+)
+def test_html_in_the_encoding_that_browsers_mean(tmp_path: Path, label: str, codec: str, text: str) -> None:
+    """gb2312 is read as gb18030, Shift_JIS as Windows writes it."""
+    page = f'<meta charset="{label}"><p>{text}</p>'
+    assert parsed(tmp_path, ".html", page.encode(codec)) == [Block("text", text)]
+
+
+RUSSIAN = "Поставщик обязуется передать товар покупателю в срок, который указан\nв настоящем договоре."
+GERMAN = "Der Lieferant verpflichtet sich, dem Käufer die bestellte Ware innerhalb\nder Frist zu übergeben."
+CHINESE = "供应商应当按照本合同的规定，将货物的所有权转移给买方，买方应当接收货物并支付相应的\n价款。"
+ARABIC = "يلتزم المورد بتسليم البضاعة إلى المشتري خلال عشرة أيام عمل من تاريخ التوقيع على\nهذا العقد."
+
+
+@pytest.mark.parametrize(
+    ("paragraphs", "levels"),
+    [
+        (["Глава 2. Поставка", "Статья 5", "Общие положения", RUSSIAN], [1, 2, 0]),
+        (["1. Предмет договора", RUSSIAN, "2. Цена товара", RUSSIAN], [2, 0, 2, 0]),
+        ([RUSSIAN, "1. Налейте воду", "2. Нажмите кнопку", "3. Подождите минуту", RUSSIAN], [0, 0, 0]),
+        (["Kapitel 2", "Lieferung und Abnahme", GERMAN], [1, 0]),
+        (["第二章　交货", "第三条", CHINESE], [1, 3, 0]),
+        (["一、合同标的", CHINESE, "二、价款", CHINESE], [2, 0, 2, 0]),
+        ([CHINESE, "1、打开电源", "2、按下按钮", "3、等待一分钟", CHINESE], [0, 0, 0]),
+        (["제1조 (목적)", "이 계약은 판매자가 구매자에게 물품을 공급하고 구매자가 대금을 지급하는 데 필요한\n사항을 정한다."], [3, 0]),
+        (["المادة الأولى: موضوع العقد", ARABIC], [2, 0]),
+        (["第三条规定的义务不受本条款的影响，双方应当继续履行各自的义务。", CHINESE], [0, 0]),
+    ],
+)  # fmt: skip
+def test_headings_of_plain_text_in_other_languages(tmp_path: Path, paragraphs: list[str], levels: list[int]) -> None:
+    """By the names of divisions, and by a number that stands alone; numbers one after the other are a list."""
+    assert [block.level for block in parsed(tmp_path, ".txt", "\n\n".join(paragraphs))] == levels
+
+
+@pytest.mark.parametrize(
+    "items",
+    ["а) товар\nб) цена", "（一）货物\n（二）价款", "①货物\n②价款", "1- البضاعة\n2- الثمن", "가. 물품\n나. 가격"],
+)
+def test_items_are_known_by_the_enumerators_of_the_script(tmp_path: Path, items: str) -> None:
+    """Letters, numerals and signs that lists are numbered with."""
+    assert [block.kind for block in parsed(tmp_path, ".txt", items)] == ["list"]
+
+
+def placed_pdf(path: Path, lines: list[tuple[float, float, str]]) -> None:
+    """A page with each text at its place (left, bottom), in a font that no file holds: every sign 10 points wide.
+
+    The signs' codes are their Unicode points, drawn in the order given, as a page of Arabic is: the last letter first.
+    """
+    shown = [f"1 0 0 1 {left} {bottom} Tm <{text.encode('utf-16-be').hex()}> Tj" for left, bottom, text in lines]
+    content = f"BT /F 10 Tf {' '.join(shown)} ET"
+    table = "/CIDInit /ProcSet findresource begin begincmap 1 begincodespacerange <0000> <ffff> endcodespacerange 1 beginbfrange <0000> <ffff> <0000> endbfrange endcmap"
+    kind = "/Type /Font /BaseFont /Signs"
+    parts = [
+        "<< /Type /Catalog /Pages 2 0 R >>",
+        "<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 600 800] /Contents 4 0 R /Resources << /Font << /F 5 0 R >> >> >>",
+        f"<< /Length {len(content)} >> stream\n{content}\nendstream",
+        f"<< {kind} /Subtype /Type0 /Encoding /Identity-H /DescendantFonts [6 0 R] /ToUnicode 7 0 R >>",
+        f"<< {kind} /Subtype /CIDFontType2 /DW 1000 /CIDSystemInfo << /Registry (A) /Ordering (I) /Supplement 0 >> /FontDescriptor 8 0 R >>",
+        f"<< /Length {len(table)} >> stream\n{table}\nendstream",
+        "<< /Type /FontDescriptor /FontName /Signs /Flags 4 /FontBBox [0 -200 1000 800] /ItalicAngle 0 /Ascent 800 /Descent -200 /CapHeight 700 /StemV 80 >>",
+    ]
+    body, places = "%PDF-1.4\n", []
+    for number, part in enumerate(parts, 1):
+        places.append(len(body))
+        body += f"{number} 0 obj {part} endobj\n"
+    rows = "".join(f"{place:010} 00000 n \n" for place in places)
+    end = f"xref\n0 9\n0000000000 65535 f \n{rows}trailer << /Size 9 /Root 1 0 R >>\nstartxref\n{len(body)}\n%%EOF"
+    path.write_bytes((body + end).encode("latin-1"))
+
+
+def test_arabic_pdf_is_read_from_the_right(tmp_path: Path) -> None:
+    """Lines that begin at the right edge are one paragraph, though their left ends differ; a short one ends it."""
+    lines = ["يلتزم المورد بتسليم البضاعة إلى المشتري خلال", "عشرة أيام عمل من تاريخ التوقيع على هذا", "العقد.", "يدفع المشتري ثمن البضاعة خلال ثلاثين يوما من", "تاريخ الفاتورة."]  # fmt: skip
+    placed_pdf(
+        tmp_path / "a.pdf",
+        [(560 - 10 * len(line), 700 - 14 * row, line[::-1]) for row, line in enumerate(lines)],
+    )
+    assert parsing.blocks(tmp_path / "a.pdf") == [
+        Block("text", " ".join(lines[:3])),
+        Block("text", " ".join(lines[3:])),
+    ]
+
+
+def test_chinese_pdf_is_joined_without_spaces(tmp_path: Path) -> None:
+    """A line that ends its sentence early ends the paragraph, since one more sign had room."""
+    lines = ["供应商应当按照本合同的规定，将货物的所有权转移给买方，买方应当接收货物并支付相应的", "价款。", "货物的价格以人民币计算，包括增值税、包装费和标识费。"]  # fmt: skip
+    placed_pdf(tmp_path / "a.pdf", [(40, 700 - 14 * row, line) for row, line in enumerate(lines)])
+    assert parsing.blocks(tmp_path / "a.pdf") == [Block("text", lines[0] + lines[1]), Block("text", lines[2])]
+
+
+def test_a_hyphen_that_waits_for_its_word_stays(tmp_path: Path) -> None:
+    """At the end of a line, before "und"."""
+    source = "Der Verkäufer trägt sämtliche Hin-\nund Rückfahrtkosten der bestellten Ware."
+    assert (
+        parsed(tmp_path, ".txt", source)[0].text
+        == "Der Verkäufer trägt sämtliche Hin- und Rückfahrtkosten der bestellten Ware."
+    )
+
+
 def test_scan_is_empty(tmp_path: Path) -> None:
     """A PDF of pictures alone has no text, which is told as such."""
     assert kind_of_failure(tmp_path, ".pdf", pdf(lambda document: document.rect(20, 20, 50, 50))) == "empty"

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from sentence_transformers import SentenceTransformer
 from burnish.embedding import encoding, models
 from burnish.embedding.vectors import Vectors
 from burnish.errors import InputError
+from burnish.queries import terms
 from burnish.training import release
 
 TEXTS = [f"{what} number {at}: {end}" for at, (what, end) in enumerate(
@@ -106,3 +108,42 @@ def test_manifest_and_card_change_neither_the_model_nor_each_other(base_model: P
     assert [(folder / name).read_bytes() for name in ("README.md", release.MANIFEST)] == first
     assert json.loads(first[1]) == found
     assert b"- corpus: MIT" in first[0]
+
+
+def test_ms_marcos_terms_stand_on_the_card_in_words(base_model: Path, tmp_path: Path) -> None:
+    """And in the manifest: nobody who takes the release can miss that MS MARCO is for non-commercial research."""
+    found = manifest_of(base_model, tmp_path)
+    licences = {"corpus": "MIT", "general set": terms.in_words("ms-marco")}
+    release.write_manifest(tmp_path, found | {"training": {"summary": {"rows": 5}, "licences": licences}})
+    for name in ("README.md", release.MANIFEST):
+        assert "MS MARCO (Microsoft): its terms intend the data for non-commercial research purposes only" in (
+            tmp_path / name
+        ).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("licence", "names", "marked"),
+    [
+        ("ms-marco", (), True),
+        ("CC0", ("microsoft/ms_marco",), True),
+        ("CC0", ("sentence-transformers/msmarco-bm25",), True),
+        ("CC0", ("/data/MS-MARCO", "collection.tsv", ""), True),
+        ("CC0", ("team/questions", "collection.tsv"), False),
+    ],
+)
+def test_ms_marcos_terms_come_by_themselves(licence: str, names: tuple[str, ...], marked: bool) -> None:
+    """Wherever a name says what the data is; the licence that the user wrote stays."""
+    found = terms.in_words(licence, *names)
+    assert ("non-commercial" in found) == marked
+    assert licence == "ms-marco" or found.startswith("CC0")
+
+
+def test_the_general_sets_licence_is_told_once(
+    tmp_path: Path, stage: Callable[..., int | None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the general set; another one among the release's knobs would contradict it."""
+    knobs = {"width": 0, "licences": {"general set": "MIT"}, "proof_passages": 20}
+    (tmp_path / "params.yaml").write_text(json.dumps({"export": knobs}))
+    flags = dict.fromkeys(("base", "tuned", "curves", "passages", "training", "negatives", "general"), tmp_path / "x")
+    assert stage("export", params=tmp_path / "params.yaml", out=tmp_path / "out", **flags) == 2
+    assert "export.licences: `general set` is told by collect.general.licence; leave it out here" in capsys.readouterr().err

@@ -9,7 +9,7 @@ import pytest
 from burnish import tables
 from burnish.embedding.vectors import Vectors
 from burnish.search import retrieval
-from burnish.tables import PASSAGES, QUERIES, RUNS
+from burnish.tables import DOCUMENTS, PASSAGES, QUERIES, RUNS
 
 
 def queries(*rows: tuple[str, str, str]) -> pl.DataFrame:
@@ -59,7 +59,7 @@ def test_a_vector_that_is_nought_within_the_width_stays_nought() -> None:
 def test_bm25_searches_the_title_too() -> None:
     """Every system is given the same text: title, heading and text."""
     corpus = pl.concat([passages("cold light"), passages("x", title="moon").with_columns(passage_id=pl.lit("p9"))])
-    run = retrieval.bm25_run(ASKED, corpus, 2)
+    run = retrieval.bm25_run(ASKED, corpus, 2, documents=tables.empty(DOCUMENTS))
     assert run.filter(pl.col("query_id") == "b")["passage_id"].to_list()[0] == "p9"
     assert tables.checked(run, RUNS, "run")["system"].unique().to_list() == ["bm25"]
 

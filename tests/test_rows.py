@@ -64,4 +64,15 @@ def test_missing_negatives_are_drawn_from_the_querys_own_part() -> None:
     assert (own[0], len(set(own)), min(own) >= 5) == (6, 3, True)
 
 
-# The job and its curve
+def test_each_row_weighs_what_its_judgment_does() -> None:
+    """In the rows' order, over all parts."""
+    domain, general = part("p", 3, {"a": "train", "b": "train"}), part("g", 2, {"c": "train"})
+    qrels = judged(("a", "p1", 1), ("b", "p0", 1), ("b", "p2", 1), ("c", "g0", 1))
+    qrels = qrels.with_columns(pl.Series("weight", [2.0, 1.0, 0.5, 0.25], dtype=pl.Float32))
+    found = rows_of([domain, general], qrels, mined())
+    assert list(zip(found.queries, found.passages[:, 0].tolist(), found.weights.tolist(), strict=True)) == [
+        ("text of a", 1, 2.0),
+        ("text of b", 0, 1.0),
+        ("text of b", 2, 0.5),
+        ("text of c", 3, 0.25),
+    ]

@@ -52,7 +52,7 @@ def data() -> TrainingSet:
         threshold=2.0,
     )
     queries = [f"{how} {one}" for one in SUBJECTS for how in ("how to", "why")]
-    return TrainingSet(queries, passages, texts, masks)
+    return TrainingSet(queries, passages, texts, masks, np.ones(len(queries), np.float32))
 
 
 def closeness(model: SentenceTransformer) -> dict[str, float]:

@@ -1,12 +1,16 @@
 """The `burnish` command, for deployment hosts and reviewers: thin, as a stage is."""
 
 import json
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 
 import click
+import yaml
 
 from burnish import errors
+from burnish.report.formatting import clean
 
 PATH = click.Path(path_type=Path)
 
@@ -18,7 +22,7 @@ def main() -> None:
 
 @click.group()
 def cli() -> None:
-    """Search, evaluate, and ask whether to fine-tune at all."""
+    """Search, evaluate, have experts label, and ask whether to fine-tune at all."""
 
 
 @cli.command()
@@ -35,8 +39,7 @@ def search(text: str, folder: Path, model: Path, k: int, as_json: bool) -> None:
         if as_json:
             click.echo(json.dumps(vars(hit), ensure_ascii=False))
         else:
-            snippet = " ".join(hit.text.split())[:160]
-            click.echo(f"{hit.rank:3}  {hit.score:.3f}  {hit.document_id}\n     {snippet}")
+            click.echo(f"{hit.rank:3}  {hit.score:.3f}  {hit.document_id}\n     {clean(hit.text, 160)}")
 
 
 @cli.command()
@@ -61,6 +64,18 @@ def evaluate(model: str, queries: Path, qrels: Path, corpus: Path | None, as_jso
 
 
 @cli.command()
+@click.argument("folder", type=PATH, default=Path("data/paid"))
+def repair(folder: Path) -> None:
+    """Rewrite what is sound of damaged files in the reply store FOLDER, and put those files aside."""
+    from burnish.synthesis import replies  # noqa: PLC0415
+
+    done = replies.repair(folder)
+    for name, found in sorted(done.items()):
+        click.echo(f"{name}: {found.kept} replies kept, at least {found.lost} lost; the damaged file is {found.aside}")
+    click.echo(f"{folder}: {len(done)} files repaired, {len(replies.ReplyStore(folder))} replies")
+
+
+@cli.command()
 @click.option(
     "--enough",
     type=click.FloatRange(0, 1),
@@ -78,6 +93,61 @@ def doctor(enough: float) -> None:
         click.echo(f"[{marks[finding.level]}] {finding.text}")
     if any(finding.level == "stop" for finding in found):
         sys.exit(1)
+
+
+@cli.command()
+@click.option("--out", "outs", type=PATH, multiple=True, help="Write the queue here, .csv or .jsonl; may be given twice.")
+@click.option("--size", type=click.IntRange(1), default=200, show_default=True, help="Most pairs in the queue.")
+@click.option("--only", multiple=True, help="Only pairs for this reason, such as unjudged; may be given several times.")
+@click.option("--blind", is_flag=True, help="Leave reasons and priorities out, in an order that tells nothing.")
+@click.option("--take", "filled", type=PATH, help="Take a filled-in queue back.")
+@click.option("--annotator", default="", help="With --take: who filled it in; a code of the name is kept.")
+@click.option("--highest", type=click.IntRange(1, 127), default=3, show_default=True, help="With --take: the largest grade.")
+@click.option(
+    "--labels", "kept", type=PATH, default=Path("data/judged/labels.csv"), show_default=True, help="File that keeps all labels."
+)
+def label(
+    outs: tuple[Path, ...],
+    size: int,
+    only: tuple[str, ...],
+    blind: bool,  # noqa: FBT001
+    filled: Path | None,
+    annotator: str,
+    highest: int,
+    kept: Path,
+) -> None:
+    """Write the queue that is worth an expert's time, or take it back (run `dvc repro` first)."""
+    from burnish.queries import labelling, labels  # noqa: PLC0415
+
+    if bool(outs) == bool(filled):
+        raise click.UsageError("give either --out, to write a queue, or --take, to take one back")
+    if unknown := set(only) - set(labels.REASONS):
+        raise click.UsageError(f"--only {min(unknown)}: expected one of {', '.join(labels.REASONS)}")
+    if filled:
+        taken = labelling.take(filled, kept, annotator=annotator, allowed=labels.allowed(Path(), highest))
+        click.echo(f"{taken.new} new, {taken.changed} changed, {taken.same} as before, {taken.blank} left blank -> {kept}")
+        if taken.agreement["pairs"]:
+            click.echo(f"agreement: {json.dumps(taken.agreement)}")
+        return
+    known = labels.built(Path())
+    offered = {name: pairs for name, pairs in labels.candidates(Path(), known).items() if name in (only or labels.REASONS)}
+    queue = labels.queue(offered, known, labelled=labelling.labelled(kept), size=size)
+    for out in outs:
+        labelling.write(queue, out, blind=blind)
+    counts = dict(queue["reason"].value_counts().sort("reason").iter_rows())
+    click.echo(f"{queue.height} pairs of { ({name: pairs.height for name, pairs in offered.items()}) }: {counts}")
+
+
+@cli.command()
+def plan() -> None:
+    """Say what `synthesize` would ask a language model for, what it costs and how long it takes; nobody is asked."""
+    pipeline = Path("dvc.yaml")
+    if not pipeline.is_file():
+        raise errors.InputError(
+            "dvc.yaml: expected the pipeline here, found none; run `burnish plan` in the repository's folder"
+        )
+    command = yaml.safe_load(pipeline.read_text(encoding="utf-8"))["stages"]["synthesize"]["cmd"]
+    sys.exit(subprocess.run([sys.executable, *shlex.split(command)[1:], "--plan"], check=False).returncode)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator
 
 from burnish.errors import InputError
+from burnish.languages import language_code
 
-Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]  # ISO 639
+Language = Annotated[str, AfterValidator(language_code)]  # ISO 639
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # half a character, if its other half does not follow
 
 

@@ -1,19 +1,16 @@
 """Passages from blocks: structure first, size in the model's own tokens second."""
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from burnish import writing
 from burnish.documents.blocks import Block
+from burnish.documents.sentences import middle, sentences
 
 TokenCounts = Callable[[Sequence[str]], list[int]]  # the number of tokens of each text, special tokens left out
-
-# A sentence ends at ., ! or ? before white space, or at their full-width forms, which no space follows (CJK, Devanagari,
-# Arabic). Finer rules need a language; a cut in the wrong place here costs one sentence's context, no text.
-_SENTENCE_END = re.compile(r"(?<=[.!?…؟])\s+|(?<=[。！？।])\s*")
 
 
 @dataclass(frozen=True)
@@ -92,15 +89,6 @@ def passage_ids(document_id: str, found: Sequence[Passage]) -> list[str]:
     return ids
 
 
-def sentences(text: str) -> list[str]:
-    """`text` cut at sentence ends.
-
-    >>> sentences("One. Two? 三。四！")
-    ['One.', 'Two?', '三。', '四！']
-    """
-    return [part.strip() for part in _SENTENCE_END.split(text) if part.strip()]
-
-
 def _pieces(blocks: Sequence[Block], title: str, sizes: Sizes, token_counts: TokenCounts) -> Iterator[_Piece]:
     """Each block, or the parts of a block that is too large, with the path of headings above it."""
     path: list[tuple[int, str]] = []
@@ -119,30 +107,25 @@ def _pieces(blocks: Sequence[Block], title: str, sizes: Sizes, token_counts: Tok
             yield _Piece(outline, block.text, tokens, inside, joint)
             continue
         inner = "\n" if block.kind in {"code", "table", "list"} else " "
-        parts = block.text.split("\n") if inner == "\n" else sentences(block.text)
-        for number, part in enumerate(_small_enough([p for p in parts if p.strip()], room, token_counts)):
-            yield _Piece(outline, part[0], part[1], inside, inner if number else joint)
+        parts = [part for part in (block.text.split("\n") if inner == "\n" else sentences(block.text)) if part.strip()]
+        joints = [joint, *(inner if inner == "\n" else writing.joint(one, other) for one, other in pairwise(parts))]
+        for part, part_tokens, between in _small_enough(list(zip(joints, parts, strict=True)), inner, room, token_counts):
+            yield _Piece(outline, part, part_tokens, inside, between)
 
 
-def _small_enough(parts: list[str], room: int, token_counts: TokenCounts) -> Iterator[tuple[str, int]]:
-    for part, tokens in zip(parts, token_counts(parts), strict=True):
-        if tokens <= room:
-            yield part, tokens
-            continue
+def _small_enough(
+    parts: list[tuple[str, str]], inner: str, room: int, token_counts: TokenCounts
+) -> Iterator[tuple[str, int, str]]:
+    """(text, tokens, joint before it) of each piece, from parts with the joints before them."""
+    for (joint, part), tokens in zip(parts, token_counts([part for _, part in parts]), strict=True):
         # No line or sentence end in reach: halve at white space, or anywhere in scripts without it, until it fits.
-        middle = _middle(part)
-        if middle == 0:
-            yield part, tokens
+        cut = middle(part) if tokens > room else 0
+        if cut == 0:
+            yield part, tokens, joint
             continue
-        yield from _small_enough([half for half in (part[:middle], part[middle:].lstrip()) if half], room, token_counts)
-
-
-def _middle(part: str) -> int:
-    """Where to halve `part`: at the white space nearest before its middle, else after it, else right in the middle."""
-    half = len(part) // 2
-    before = max(part.rfind(space, 0, half + 1) for space in " \n\t")
-    after = min((at for space in " \n\t" if (at := part.find(space, half)) > 0), default=0)
-    return before if before > len(part) // 4 else after or max(before, 0) or half
+        seam = "" if not part[cut].isspace() and writing.unspaced(part[cut - 1 : cut + 1]) else inner
+        halves = [(joint, part[:cut]), (seam, part[cut:].lstrip())]
+        yield from _small_enough([half for half in halves if half[1]], inner, room, token_counts)
 
 
 def _room(title: str, heading: str, sizes: Sizes, token_counts: TokenCounts) -> int:

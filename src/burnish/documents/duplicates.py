@@ -1,39 +1,41 @@
 """Near-duplicates: of documents by MinHash, of queries exactly."""
 
-import re
-import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
+import regex
 from rensa import RMinHash, RMinHashLSH
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from sklearn.feature_extraction.text import CountVectorizer
 
+from burnish.writing import DENSE, UNSPACED, normalised, unspaced
+
 _PERMUTATIONS = 128  # standard error of the estimated similarity: at most 1 / sqrt(4 x 128) = 0.044
 _BANDS = 32  # of 4 rows: a pair of similarity 0.8 is missed once in 10 million, (1 - 0.8^4)^32
 _SHINGLE = 4  # characters; short queries share few word n-grams, and characters need no word list of any language
-
-
-def normalised(text: str) -> str:
-    """`text` with case, accents' encoding, punctuation and white space made alike, in any script.
-
-    >>> normalised("  How do I  pin a “Version”? ")
-    'how do i pin a version'
-    """
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return " ".join(re.sub(r"[^\w]+|_", " ", folded).split())
+_WORDS = 3  # of a document's shingle, or as many signs as three words have in scripts without spaces
+_SIGNS = 5
+_UNIT = regex.compile(rf"[{UNSPACED}]\p{{M}}*+|[^{UNSPACED}\s]++")
+_UNSPACED = regex.compile(f"[{UNSPACED}]")
+_DENSE = regex.compile(f"[{DENSE}]")
 
 
 def signature(text: str) -> RMinHash:
-    """The MinHash of a text's three-word shingles (of single characters' where there is no white space)."""
-    words = normalised(text).split()
-    if len(words) < 3:
-        words = list(normalised(text))
-    shingles = {" ".join(words[i : i + 3]) for i in range(max(1, len(words) - 2))}
+    """The MinHash of a text's shingles of three words, of five signs in scripts without spaces; of characters if it is shorter."""
+    plain = normalised(text)
+    mixed = unspaced(plain)
+    units: list[str] = _UNIT.findall(plain) if mixed else plain.split()
+    if len(units) < _WORDS:
+        units = list(plain)
+    shingles = {
+        " ".join(units[i : i + size])
+        for i, unit in enumerate(units)
+        if i + (size := _SIGNS if mixed and _UNSPACED.match(unit) else _WORDS) <= len(units)
+    }
     minhash = RMinHash(num_perm=_PERMUTATIONS, seed=42)
-    minhash.update(sorted(shingles))
+    minhash.update(sorted(shingles) or [" ".join(units)])
     return minhash
 
 
@@ -65,8 +67,9 @@ def groups(ids: Sequence[str], signatures: Sequence[RMinHash], threshold: float)
 def near_duplicates(texts: Sequence[str], others: Sequence[str], threshold: float) -> list[tuple[int, int, float]]:
     """(index in texts, index in others, similarity) of each pair whose similarity is at least `threshold`.
 
-    Similarity is the Jaccard index of the sets of four-character shingles of the normalised texts, computed exactly: one
-    sparse product, in blocks, so memory does not grow with the number of texts squared.
+    Similarity is the Jaccard index of the sets of shingles of the normalised texts, computed exactly: one sparse product, in
+    blocks, so memory does not grow with the number of texts squared. A shingle is four characters; where signs are syllables
+    or words (Chinese, Japanese, Korean) each sign is one, and each with the sign after it.
 
     >>> near_duplicates(["How to pin a version"], ["how to pin a version?", "cook rice"], 0.7)
     [(0, 0, 1.0)]
@@ -99,4 +102,12 @@ def clusters(texts: Sequence[str], threshold: float) -> list[str]:
 
 def _shingles(text: str) -> set[str]:
     padded = f" {normalised(text)} "
-    return {padded[i : i + _SHINGLE] for i in range(max(1, len(padded) - _SHINGLE + 1))}
+    if _DENSE.search(padded) is None:
+        return {padded[i : i + _SHINGLE] for i in range(max(1, len(padded) - _SHINGLE + 1))}
+    dense = [_DENSE.match(sign) is not None for sign in padded] + [False]
+    found = {sign for sign, is_dense in zip(padded, dense, strict=False) if is_dense}
+    for i, sign in enumerate(padded):
+        size = 2 if dense[i] or (sign == " " and dense[i + 1]) else _SHINGLE
+        if i + size <= len(padded):
+            found.add(padded[i : i + size])
+    return found

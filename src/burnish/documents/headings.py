@@ -5,7 +5,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from burnish.documents.lines import DIVISION, SECTION, Line
+from burnish import writing
+from burnish.documents.lines import CLAUSE, COMMAS, SECTION, SENTENCE_STOPS, Line, division
+
+_LATIN = re.compile(r"[a-zA-Zª-ɏḀ-ỿ]")
 
 
 @dataclass(frozen=True)
@@ -27,13 +30,21 @@ class Look:
         return cls(body, {size: min(level, 4) for level, size in enumerate(larger, 1)}, outline)
 
 
-def heading_level(group: Sequence[Line], text: str, look: Look) -> int:
-    """The depth of a heading from 1, 0 for all other text; the most reliable sign decides."""
+def heading_level(group: Sequence[Line], text: str, look: Look, *, listed: bool) -> int:
+    """The depth of a heading from 1, 0 for all other text; the most reliable sign decides.
+
+    Args:
+        group: the lines of a paragraph.
+        text: the paragraph.
+        look: what headings of this document look like.
+        listed: whether the paragraph before or after is numbered as this one is, as items of a list are.
+    """
     if level := look.outline.get(bare_title(text), 0):
         return min(level, 6)
     if not is_title(text):
         return 0
-    return next((level for sign in _SIGNS if (level := sign(group, text, look))), 0)
+    signs = [level for sign in _SIGNS if (level := sign(group, text, look))]
+    return signs[0] if signs else 0 if listed else _by_number_alone(text)
 
 
 def bare_title(title: str) -> str:
@@ -43,23 +54,29 @@ def bare_title(title: str) -> str:
 
 def is_title(text: str) -> bool:
     """Whether a text could be a heading: short, mostly letters, begun with a capital and not ended within a clause."""
-    words = text.split()
     letters = sum(character.isalpha() for character in text)
     return (
-        len(words) <= 15
-        and len(text) <= 120
+        writing.word_count(text) <= 15
+        and writing.width(text) <= 120
         and letters >= max(2, len(text) // 3)
-        and text[-1] not in ",;"
+        and text[-1] not in ",;，、；،؛。"
         and not next(character for character in text if character.isalpha()).islower()
     )
 
 
+def title_case(title: str) -> bool:
+    """Whether capitals could tell a title from a sentence: it begins in Latin script, where English puts them on each word.
+
+    Chinese and Arabic have none, and a Russian title has one, as a sentence has.
+    """
+    first = next((character for character in title if character.isalpha()), "A")
+    return _LATIN.match(first) is not None
+
+
 def _by_division(group: Sequence[Line], text: str, look: Look) -> int:
-    """`ARTICLE IV`, `Exhibit A: Prices`: 1; `Section 3`: 2; `Section 3.2`: 3."""
-    match = DIVISION.fullmatch(text)
-    if match is None or (match[3] and (match[3][0].islower() or match[3][-1] in ".,;")):
-        return 0
-    return 1 if match[1].lower() not in {"section", "§"} else 2 + match[2].count(".")
+    """`ARTICLE IV`, `Exhibit A: Prices`, `Глава 2`: 1; `Section 3`: 2; `Section 3.2`: 3."""
+    level, title = division(text) or (0, "")
+    return 0 if title and (title[0].islower() or title[-1] in ".,;。，；،؛") else level
 
 
 def _by_number(group: Sequence[Line], text: str, look: Look) -> int:
@@ -70,7 +87,15 @@ def _by_number(group: Sequence[Line], text: str, look: Look) -> int:
     title = match[2]
     stands_out = title.isupper() or group[0].bold or group[0].size > 1.15 * look.body
     least = 1.0 if title[-1] in ".:" else 0.6
-    if not stands_out and (len(title.split()) > 10 or capitalised(title) < least):
+    if not stands_out and (not title_case(title) or len(title.split()) > 10 or capitalised(title) < least):
+        return 0
+    return 2 + match[1].count(".")
+
+
+def _by_number_alone(text: str) -> int:
+    """`3. Срок договора`, `一、总则`: 2, where no capital tells a title from a sentence but no other item is beside it."""
+    match = SECTION.fullmatch(text) or CLAUSE.fullmatch(text)
+    if match is None or title_case(match[2]) or match[2][-1] in SENTENCE_STOPS + COMMAS or writing.word_count(match[2]) > 10:
         return 0
     return 2 + match[1].count(".")
 
@@ -87,7 +112,7 @@ def _by_capitals(group: Sequence[Line], text: str, look: Look) -> int:
 
 def _by_weight(group: Sequence[Line], text: str, look: Look) -> int:
     """A short paragraph all in bold, one level under capitals."""
-    return 2 + max(look.levels.values(), default=0) if group[0].bold and len(group) == 1 and text[-1] not in ".:" else 0
+    return 2 + max(look.levels.values(), default=0) if group[0].bold and len(group) == 1 and text[-1] not in ".:。：" else 0
 
 
 _SIGNS = (_by_division, _by_number, _by_size, _by_capitals, _by_weight)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lxml import etree
 
+from burnish import writing
 from burnish.documents.blocks import Block, ParseError, decoded, printable
 
 MAX_DEPTH = 256  # of nested elements; where libxml2 stops by itself
@@ -36,6 +37,21 @@ _CHARSET = re.compile(
     rb"""<meta[^>]{0,200}charset\s*=\s*["']?\s*([\w.:-]+)|<\?xml[^>]{0,200}encoding=["']([\w.:-]+)""", re.IGNORECASE
 )
 
+# Browsers read these as their supersets, and so pages are written (WHATWG Encoding, section 4.2).
+_SUPERSETS = {
+    "iso8859-1": "cp1252",
+    "ascii": "cp1252",
+    "iso8859-9": "cp1254",
+    "iso8859-11": "cp874",
+    "tis-620": "cp874",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "shift_jis": "cp932",
+    "euc_kr": "cp949",
+    "big5": "big5hkscs",
+}
+_LABELS = {"iso-8859-8-i": "iso-8859-8", "x-sjis": "shift_jis", "windows-31j": "cp932", "x-gbk": "gbk", "windows-874": "cp874"}
+
 
 def html_blocks(path: Path) -> list[Block]:
     """The blocks of an HTML file in the encoding it declares, else UTF-8."""
@@ -43,11 +59,10 @@ def html_blocks(path: Path) -> list[Block]:
     declared = _CHARSET.search(data[:4096])
     label = (declared[1] or declared[2]).decode("ascii").lower() if declared else "utf-8"
     try:
-        encoding = codecs.lookup(label).name
+        encoding = codecs.lookup(_LABELS.get(label, label)).name
     except LookupError:
         encoding = "utf-8"
-    # Browsers read these two as their Windows superset, and so pages are written (WHATWG Encoding, section 4.2).
-    return blocks_of(decoded(data, {"iso8859-1": "cp1252", "ascii": "cp1252"}.get(encoding, encoding)))
+    return blocks_of(decoded(data, _SUPERSETS.get(encoding, encoding)))
 
 
 def blocks_of(html: str) -> list[Block]:
@@ -64,6 +79,8 @@ def blocks_of(html: str) -> list[Block]:
     if root is None:
         return []
     _prune(root)
+    if writing.unspaced(html):
+        _unwrap(root)
     for element in root.iter(*_CONTAINERS, *_HEADINGS, "pre", "br"):
         element.tail = "\n" + (element.tail or "")
         if element.tag not in {"pre", "br"}:
@@ -72,6 +89,16 @@ def blocks_of(html: str) -> list[Block]:
     walk.visit(_main(root))
     walk.flush()
     return walk.found
+
+
+def _unwrap(root: etree._Element) -> None:
+    """Take out the line ends of the source that are no spaces, as in Chinese; code keeps its own."""
+    code = {element for block in root.iter("pre") for element in block.iter()}
+    for element in root.iter():
+        if element not in code and element.text:
+            element.text = writing.unwrapped(element.text)
+        if (element not in code or element.tag == "pre") and element.tail:
+            element.tail = writing.unwrapped(element.tail)
 
 
 def _prune(root: etree._Element) -> None:

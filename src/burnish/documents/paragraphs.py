@@ -7,12 +7,26 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+from burnish import writing
 from burnish.documents.blocks import Block, decoded
-from burnish.documents.headings import Look, capitalised, heading_level, is_title
-from burnish.documents.lines import BULLET, DIVISION, ENUMERATOR, SECTION, Line, is_marker, starts_item
+from burnish.documents.headings import Look, capitalised, heading_level, is_title, title_case
+from burnish.documents.lines import (
+    BULLET,
+    CLAUSE,
+    COMMAS,
+    ENUMERATOR,
+    SECTION,
+    SENTENCE_STOPS,
+    Line,
+    division,
+    is_marker,
+    starts_item,
+)
 
 _LEADERS = re.compile(r"\s*(?:[.·…_=-]\s?){4,}\s*")
-_CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_HANGUL = re.compile(r"[\uac00-\ud7af]")  # Korean has spaces, but its lines break within words
+_AND_OR = (" and", " or", " und", " oder", " sowie", " и", " или", " et", " ou", " أو")  # before the last item of a list
+_SUSPENDED = re.compile(r"(?:and|or|und|oder|bzw|sowie|en|of|och|og)\b")  # after "pre-" in "pre- and post-war"
 _HYPHEN = "\ufffe"  # how PDFium marks a hyphen at the end of a line, the line joined to the next
 
 
@@ -36,7 +50,13 @@ def flowing(lines: Sequence[Line], outline: dict[str, int]) -> list[Block]:
     groups = _paragraphs(lines)
     look = Look.of(lines, outline)
     words = {word.lower() for line in lines for word in re.findall(r"\w+(?:-\w+)*", line.text)}
-    return _joined_blocks([_classified(group, words, look) for group in groups])
+    depths = [None, *map(_numbering, groups), None]
+    return _joined_blocks(
+        [
+            _classified(group, words, look, listed=depth is not None and depth in beside)
+            for group, depth, *beside in zip(groups, depths[1:], depths, depths[2:], strict=False)
+        ]
+    )
 
 
 def _without_single_rows(lines: Sequence[Line]) -> list[Line]:
@@ -74,13 +94,14 @@ def _parted(group: Sequence[Line], line: Line, edge: float, usual: float) -> boo
     """
     last = group[-1]
     gap = last.bottom - line.top
-    ended = last.text[-1] in ".:;!?。！？" or last.text.endswith((" and", " or"))
+    ended = last.text[-1] in SENTENCE_STOPS or last.text.endswith(_AND_OR)
     if last.cells > 1 and line.cells > 1:
         return last.page == line.page and gap > usual + 2 * line.size
     if _differs(last, line) or _begins_item(last, line, ended=ended):
         return True
     # A line that ends where the next line's first word had room was ended on purpose.
-    word = (line.right - line.left) * len(line.text.split()[0]) / len(line.text)
+    first = line.text.split()[0]
+    word = (line.right - line.left) * (1 if writing.unspaced(first[0]) else len(first)) / len(line.text)
     room, quarter = edge - last.right - 1.5 * line.size, 0.25 * (edge - last.left)
     if not ended and line.text[0].islower() and room < quarter and gap < 3 * line.size:
         return False
@@ -97,7 +118,7 @@ def _differs(last: Line, line: Line) -> bool:
 
 def _begins_item(last: Line, line: Line, *, ended: bool) -> bool:
     """Whether a line is a new item or section; a bullet says so by itself, a number only where a sentence has ended."""
-    return bool(BULLET.match(line.text)) or (starts_item(line.text) and (ended or last.text[-1] in ",)"))
+    return bool(BULLET.match(line.text)) or (starts_item(line.text) and (ended or last.text[-1] in COMMAS + ")）"))
 
 
 def _indented(group: Sequence[Line], line: Line) -> bool:
@@ -109,11 +130,17 @@ def _indented(group: Sequence[Line], line: Line) -> bool:
     return straight and line.left < last.left - 0.8 * line.size
 
 
-def _classified(group: Sequence[Line], words: set[str], look: Look) -> Block:
+def _numbering(group: Sequence[Line]) -> int | None:
+    """How deep the number is that a paragraph begins with, if it does: 3.2 is one deeper than 3."""
+    match = SECTION.match(group[0].text) or CLAUSE.match(group[0].text)
+    return match[1].count(".") if match else None
+
+
+def _classified(group: Sequence[Line], words: set[str], look: Look, *, listed: bool) -> Block:
     if group[0].cells > 1:
         return Block("table", "\n".join(_LEADERS.sub(" | ", line.text) for line in group))
     text = _LEADERS.sub(" ", _joined_lines([line.text for line in group], words)).strip()
-    if level := heading_level(group, text, look):
+    if level := heading_level(group, text, look, listed=listed):
         return Block("heading", text, level)
     item = BULLET.match(text) or ENUMERATOR.match(text)
     return Block("list" if item else "text", text)
@@ -127,10 +154,10 @@ def _joined_lines(lines: Sequence[str], words: set[str]) -> str:
     """
     parts = [lines[0]]
     for before, line in pairwise(lines):
-        if before[-1] == "-" and before[-2:-1].isalnum():
+        if before[-1] == "-" and before[-2:-1].isalnum() and not _SUSPENDED.match(line):
             parts[-1] = parts[-1][:-1] + _HYPHEN
-        elif not (_CJK.match(before[-1]) and _CJK.match(line)):
-            parts.append(" ")
+        elif not (_HANGUL.match(before[-1]) and _HANGUL.match(line)):
+            parts.append(writing.joint(before, line))
         parts.append(line)
 
     def whole(halves: re.Match[str]) -> str:
@@ -143,12 +170,12 @@ def _joined_lines(lines: Sequence[str], words: set[str]) -> str:
     return re.sub(rf"(\w{{0,40}}){_HYPHEN}(\w{{0,40}})", whole, "".join(parts))
 
 
-def _joined_blocks(found: Sequence[Block]) -> list[Block]:
+def _joined_blocks(blocks: Sequence[Block]) -> list[Block]:
     """The blocks with items joined to lists, and the number of an article to the title on the line under it."""
     joined: list[Block] = []
-    for block in found:
+    for block in blocks:
         last = joined[-1] if joined else None
-        bare = last is not None and last.kind == "heading" and (match := DIVISION.fullmatch(last.text)) and not match[3]
+        bare = last is not None and last.kind == "heading" and (found := division(last.text)) and not found[1]
         if last and last.kind == block.kind == "list":
             joined[-1] = Block("list", f"{last.text}\n{block.text}")
         elif last and bare and _is_subtitle(block):
@@ -159,7 +186,7 @@ def _joined_blocks(found: Sequence[Block]) -> list[Block]:
 
 
 def _is_subtitle(block: Block) -> bool:
-    if block.kind not in {"heading", "text"} or DIVISION.fullmatch(block.text) or SECTION.fullmatch(block.text):
+    if block.kind not in {"heading", "text"} or division(block.text) or SECTION.fullmatch(block.text):
         return False
-    short = is_title(block.text) and len(block.text.split()) <= 10 and block.text[-1] != "."
-    return short and capitalised(block.text) >= 0.6
+    short = is_title(block.text) and writing.word_count(block.text) <= 10 and block.text[-1] != "."
+    return short and (capitalised(block.text) >= 0.6 or not title_case(block.text))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pypdfium2
 import pypdfium2.raw
 
+from burnish import writing
 from burnish.documents.blocks import MAX_TEXT_BYTES, Block, ParseError
 from burnish.documents.headings import bare_title
 from burnish.documents.lines import Line, is_marker
@@ -18,7 +19,9 @@ from burnish.documents.paragraphs import flowing
 
 MAX_PAGES = 20_000
 _PAGE_NUMBER = re.compile(
-    r"[-–—\s|]*(?:(?:[Pp]age|PAGE|p\.)\s*)?(?:[A-Z]-)?(?:\d{1,5}|[ivxl]{1,6})(?:\s*(?:of|OF|/)\s*\d{1,5})?[-–—\s|]*"
+    r"[-–—\s|]*(?:(?:[Pp]age|PAGE|p\.|Seite|Página|Pagina|Strona|Страница|Стр\.|стр\.|Сторінка|صفحة|第)\s*)?(?:[A-Z]-)?"
+    r"(?:\d{1,5}|[ivxl]{1,6})"
+    r"(?:\s*(?:of|OF|/|von|de|di|sur|van|z|из|з|من)\s*\d{1,5}|\s*[页頁](?:[\s,，/]*共?\s*\d{1,5}\s*[页頁])?|\s*쪽)?[-–—\s|]*"
 )
 _BARE_NUMBER = re.compile(r"[-–—\s]*(\d{1,4})[-–—\s]*")
 _EDGE = 6  # lines at the top and at the bottom of a page among which headers and footers are looked for
@@ -58,11 +61,16 @@ def _pages(document: pypdfium2.PdfDocument) -> Iterator[list[Line]]:
 
 
 def _page_lines(text_page: pypdfium2.PdfTextPage, number: int) -> Iterator[Line]:
-    """The lines of a page in the order of its content stream, which for nearly all writers is the reading order."""
-    for match in re.finditer(r"[^\r\n]+", text_page.get_text_range()):
+    """The lines of a page in the order of its content stream, which for nearly all writers is the reading order.
+
+    A page of Arabic or Hebrew is mirrored, so that its lines too begin at the left and what follows lies to the right.
+    """
+    text = text_page.get_text_range()
+    side = -1 if writing.right_to_left(text) else 1
+    for match in re.finditer(r"[^\r\n]+", text):
         # Word by word with boxes, so that a gap as wide as two letters are high can part the cells of a table.
         words = [(word[0], match.start() + word.start()) for word in re.finditer(r"\S+", match[0])]
-        boxes = [(_box(text_page, at), _box(text_page, at + len(word) - 1)) for word, at in words]
+        boxes = [(_box(text_page, at, side), _box(text_page, at + len(word) - 1, side)) for word, at in words]
         if not words:
             continue
         (left, low, _, top), (_, bottom, right, _) = boxes[0][0], boxes[-1][1]
@@ -77,11 +85,11 @@ def _page_lines(text_page: pypdfium2.PdfTextPage, number: int) -> Iterator[Line]
         yield Line(" | ".join(cells), left, right, top, bottom, size, number, bold, len(cells))
 
 
-def _box(text_page: pypdfium2.PdfTextPage, index: int) -> tuple[float, float, float, float]:
-    """Left, bottom, right and top of the character that stands at `index` of the page's text."""
+def _box(text_page: pypdfium2.PdfTextPage, index: int, side: int) -> tuple[float, float, float, float]:
+    """Left, bottom, right and top of the character that stands at `index` of the page's text; mirrored if `side` is -1."""
     place = pypdfium2.raw.FPDFText_GetCharIndexFromTextIndex(text_page, index)
-    box: tuple[float, float, float, float] = text_page.get_charbox(max(place, 0), loose=True)
-    return box
+    left, bottom, right, top = text_page.get_charbox(max(place, 0), loose=True)
+    return min(side * left, side * right), bottom, max(side * left, side * right), top
 
 
 def _is_bold(text_page: pypdfium2.PdfTextPage, index: int) -> bool:
@@ -151,5 +159,5 @@ def _edge_lines(page: Sequence[Line]) -> list[Line]:
 
 
 def _recurring_key(line: Line) -> tuple[str, int, int]:
-    height = round(line.top / 2) if len(line.text.split()) < 6 else 0
+    height = round(line.top / 2) if writing.word_count(line.text) < 6 else 0
     return re.sub(r"\d+", "#", line.text), round(line.size), height

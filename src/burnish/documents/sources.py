@@ -15,6 +15,7 @@ from burnish.documents.blocks import Block, ParseError
 from burnish.errors import InputError
 from burnish.knobs import Knobs
 from burnish.records import Language, json_lines
+from burnish.writing import word_count
 
 
 class FilesSource(Knobs):
@@ -161,7 +162,7 @@ def _beir(source: BeirSource, root: Path) -> Iterator[Pending]:
 def _api(source: ApiSource, root: Path) -> Iterator[Pending]:
     for package, expected in sorted(source.packages.items()):
         for path, docstring in api_reference.docstrings(package, expected):
-            if len(docstring.split()) >= source.minimum_words:
+            if word_count(docstring) >= source.minimum_words:
                 uri = f"{package}=={expected}"
                 reader = partial(api_reference.blocks, docstring)
                 yield Pending(path, "python-api", uri, path, source.language, docstring, reader)

@@ -85,11 +85,7 @@ def _attention(
     scaled = query * (scaling * query.shape[-1] ** 0.5)  # the kernel divides by the root of the width
     parts = [one[0].transpose(0, 1) for one in (scaled, key, value)]
     if query.device.type == "cuda":
-        from torch.nn.attention.varlen import varlen_attn  # noqa: PLC0415 (not there before torch 2.10)
-
-        flat: Tensor = varlen_attn(
-            *(one.contiguous() for one in parts), cu_seq_lens_q, cu_seq_lens_q, max_length_q, max_length_q
-        )
+        flat = _kernel()(*(one.contiguous() for one in parts), cu_seq_lens_q, cu_seq_lens_q, max_length_q, max_length_q)
         return flat[None], None
     split = [one.split(cu_seq_lens_q.diff().tolist()) for one in parts]
     texts = [
@@ -120,9 +116,9 @@ def _kernel() -> Callable[..., Tensor]:
 def _kernel_works(precision: torch.dtype, device: torch.device) -> bool:
     """Whether torch's kernel runs on this GPU, forward and backward, by a trial on two texts of three tokens."""
     try:
-        one = torch.ones(6, 2, 32, dtype=precision, device=device, requires_grad=True)
-        bounds = torch.tensor([0, 3, 6], dtype=torch.int32, device=device)
-        with torch.enable_grad():
+        with torch.inference_mode(mode=False), torch.enable_grad():
+            one = torch.ones(6, 2, 32, dtype=precision, device=device, requires_grad=True)
+            bounds = torch.tensor([0, 3, 6], dtype=torch.int32, device=device)
             _kernel()(one, one, one, bounds, bounds, 3, 3).sum().backward()
     except (ImportError, RuntimeError):
         return False

@@ -8,10 +8,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from sentence_transformers import SentenceTransformer
 
-from burnish import atomic
+from burnish import atomic, hub
 from burnish.errors import InputError
 
 # What a model computes is decided by these files alone; a model card or another framework's weights do not count.
@@ -33,9 +32,11 @@ def fetch(name: str, *, revision: str, sha256: str, prompts: Mapping[str, str | 
 
     Raises:
         InputError: the model is not there, holds no safetensors, or has another digest.
+        UnfinishedError: the connection to the hub failed; a rerun fetches what is missing.
     """
     with atomic.folder(out) as made:
-        _copy(_found(name, revision), made)
+        source = _found(name, revision)
+        _copy(source, made)
         weights = made / WEIGHTS
         if not weights.is_file():
             raise InputError(f"base.model {name}: expected {WEIGHTS}, found {sorted(p.name for p in made.iterdir())}")
@@ -43,8 +44,8 @@ def fetch(name: str, *, revision: str, sha256: str, prompts: Mapping[str, str | 
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if sha256 and found != sha256:
             raise InputError(
-                f"base.model {name}: {WEIGHTS} has sha256 {found}, expected {sha256}; the file is damaged or not the "
-                "model that you named: fetch it again, or set base.sha256 to the digest that its publisher lists"
+                f"base.model {name}: {WEIGHTS} has sha256 {found}, expected {sha256}; {(source / WEIGHTS).resolve()} is damaged or "
+                "not the model that you named: delete it and fetch it again, or set base.sha256 to what its publisher lists"
             )
         _set_prompts(made / "config_sentence_transformers.json", prompts)
         atomic.write_json(made / ORIGIN, {"model": name, "revision": revision, "sha256": found})
@@ -61,10 +62,8 @@ def _found(name: str, revision: str) -> Path:
         return Path(name)
     if not revision:
         raise InputError(f"base.model {name}: no such folder; for a hub id set base.revision to a commit, not a branch")
-    try:
+    with hub.telling(f"base.model {name} at revision {revision}"):
         return Path(snapshot_download(name, revision=revision, allow_patterns=_PATTERNS))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        raise InputError(f"base.model {name} at revision {revision}: the hub did not give it: {error}") from error
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -10,8 +10,8 @@ from burnish.embedding import encoding, models
 from burnish.embedding.vectors import VectorStore
 from burnish.errors import InputError
 from burnish.evaluation import measures
-from burnish.queries import judgments
-from burnish.queries.judgments import JudgmentFiles, Shares
+from burnish.queries.curated import JudgmentFiles, curated
+from burnish.queries.judgments import Shares
 from burnish.records import json_lines
 from burnish.search import retrieval
 from burnish.tables import DOCUMENTS, PASSAGES
@@ -34,8 +34,8 @@ def evaluated(model: Path, queries: Path, qrels: Path, *, corpus: Path | None, b
         InputError: a file is missing or malformed, or a judgment names an unknown id.
     """
     passages = _beir(corpus) if corpus else _built(built)
-    judged = judgments.curated(
-        JudgmentFiles(queries=str(queries), qrels=str(qrels), language="en"),
+    judged = curated(
+        [JudgmentFiles(queries=str(queries), qrels=str(qrels), language="und")],
         Path(),
         passage_ids=frozenset(passages["passage_id"]),
         document_ids=frozenset(passages["document_id"]),

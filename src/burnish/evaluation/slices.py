@@ -1,16 +1,15 @@
 """Slices of the test queries: where a model gained and where it lost."""
 
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable
 
 import polars as pl
 
+from burnish import writing
 from burnish.tables import SLICE
 
 DOMAIN_RATIO = 10.0  # how many times more frequent in the corpus than in the general set makes a word a domain term
-_WORD = re.compile(r"\w+")
 _SHORT = 5  # words; a query of at most so many is short
 
 
@@ -18,7 +17,8 @@ def labels(queries: pl.DataFrame, seen: frozenset[str], domain_words: frozenset[
     """The slices of each query: one row for each (query_id, slice, label).
 
     Slices: answers (seen or unseen in training), origin, length (short: at most five words), vocabulary (domain-terms: at
-    least half of the query's words of three letters or more are domain words), and each slice column of the table.
+    least half of the query's words of three letters or more are domain words), and each slice column of the table. Where
+    words run together (Chinese, Thai) pairs of signs stand for words, and a word is as long as `writing.word_count` says.
 
     Args:
         queries: the test queries.
@@ -28,13 +28,12 @@ def labels(queries: pl.DataFrame, seen: frozenset[str], domain_words: frozenset[
     rows: list[tuple[str, str, str]] = []
     own = [name for name in queries.columns if name.startswith(SLICE)]
     for query in queries.iter_rows(named=True):
-        words = _words(query["text"])
-        long = [word for word in words if len(word) > 2]
+        long = [word for word in _words(query["text"]) if writing.width(word) > 2]
         terms = sum(word in domain_words for word in long) * 2 >= max(1, len(long))
         found = {
             "answers": "seen" if query["query_id"] in seen else "unseen",
             "origin": query["origin"],
-            "length": "short" if len(words) <= _SHORT else "long",
+            "length": "short" if _length(query["text"]) <= _SHORT else "long",
             "vocabulary": "domain-terms" if terms else "plain",
             **{name.removeprefix(SLICE): query[name] for name in own},
         }
@@ -77,5 +76,13 @@ def _texts_with(texts: Iterable[str]) -> Counter[str]:
     return counts
 
 
+def _length(text: str) -> int:
+    return writing.word_count(" ".join(writing.runs(_plain(text))))
+
+
 def _words(text: str) -> list[str]:
-    return _WORD.findall(text.casefold().replace("_", " "))
+    return writing.terms(_plain(text))
+
+
+def _plain(text: str) -> str:
+    return writing.folded(text).replace("_", " ")

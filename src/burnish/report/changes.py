@@ -24,6 +24,7 @@ class Hit:
     title: str
     heading: str
     snippet: str
+    language: str
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Change:
     """A query with both its rankings, before and after."""
 
     query: str
+    language: str
     base: Ranking
     tuned: Ranking
 
@@ -57,10 +59,13 @@ class Changes:
     by_document: bool
 
 
-def changes(runs: pl.DataFrame, queries: pl.DataFrame, qrels: pl.DataFrame, passages: pl.DataFrame) -> Changes:
+def changes(
+    runs: pl.DataFrame, queries: pl.DataFrame, qrels: pl.DataFrame, passages: pl.DataFrame, *, documents: pl.DataFrame
+) -> Changes:
     """The domain's test queries whose nDCG@10 fine-tuning changed most; equal changes stand by query_id.
 
-    Where judgments name documents, rankings are over documents, each shown by its best passage.
+    Where judgments name documents, rankings are over documents, each shown by its best passage. Queries and passages carry their
+    language, by which a browser chooses letters: one Chinese and one Japanese sign of the same code look different.
 
     Raises:
         InputError: the runs lack the system base or tuned.
@@ -69,6 +74,7 @@ def changes(runs: pl.DataFrame, queries: pl.DataFrame, qrels: pl.DataFrame, pass
     judged = qrels.join(test, on="query_id", how="semi")
     by_document = measures.judged_by_document(judged)
     truth = measures.of_unit(judged, passages, by_document=by_document)
+    known = passages.join(documents.select("document_id", "language"), on="document_id")
     ranked, scored = {}, []
     for system in ("base", "tuned"):
         run = runs.filter(pl.col("system") == system).join(test, on="query_id", how="semi")
@@ -76,11 +82,11 @@ def changes(runs: pl.DataFrame, queries: pl.DataFrame, qrels: pl.DataFrame, pass
             raise InputError(f"runs: expected rows of the system {system!r} for test queries, found none; run retrieve again")
         targets = measures.of_targets(run, passages, by_document=by_document)
         scored.append(measures.by_query(targets, truth, (MAIN,)).rename({MAIN: system}))
-        ranked[system] = _ranked(run, passages, truth, by_document=by_document)
+        ranked[system] = _ranked(run, known, truth, by_document=by_document)
     both = scored[0].join(scored[1], on="query_id").with_columns((pl.col("tuned") - pl.col("base")).round(9).alias("apart"))
     risen = both.filter(pl.col("apart") > 0).sort(["apart", "query_id"], descending=[True, False])
     fallen = both.filter(pl.col("apart") < 0).sort("apart", "query_id")
-    texts = dict(test.select("query_id", "text").iter_rows())
+    texts = {row["query_id"]: (clean(row["text"], 400), row["language"]) for row in test.iter_rows(named=True)}
     improved, damaged = (_shown(part.head(LISTED), texts, ranked) for part in (risen, fallen))
     same = both.height - risen.height - fallen.height
     return Changes(improved, damaged, risen.height, fallen.height, same, by_document)
@@ -98,18 +104,18 @@ def _ranked(run: pl.DataFrame, passages: pl.DataFrame, truth: pl.DataFrame, *, b
     whole = whole.join(truth, on=["query_id", "target_id"], how="left").filter(
         (pl.col("place") <= _TOP) | (pl.col("grade") > 0)
     )
-    texts = passages.select("passage_id", "title", "heading", "text")
+    texts = passages.select("passage_id", "title", "heading", "text", "language")
     return whole.join(texts, on="passage_id").sort("query_id", "place")
 
 
-def _shown(part: pl.DataFrame, texts: Mapping[str, str], ranked: Mapping[str, pl.DataFrame]) -> tuple[Change, ...]:
+def _shown(part: pl.DataFrame, texts: Mapping[str, tuple[str, str]], ranked: Mapping[str, pl.DataFrame]) -> tuple[Change, ...]:
     made = []
     for row in part.iter_rows(named=True):
         rankings = [
             _ranking(system, row[system], frame.filter(pl.col("query_id") == row["query_id"]))
             for system, frame in ranked.items()
         ]
-        made.append(Change(clean(texts[row["query_id"]], 400), *rankings))
+        made.append(Change(*texts[row["query_id"]], *rankings))
     return tuple(made)
 
 
@@ -121,6 +127,7 @@ def _ranking(system: str, score: float, rows: pl.DataFrame) -> Ranking:
             clean(one["title"], 120),
             clean(one["heading"], 120),
             clean(one["text"], _SNIPPET),
+            one["language"],
         )
         for one in rows.filter(pl.col("place") <= _TOP).iter_rows(named=True)
     )

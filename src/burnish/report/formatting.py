@@ -4,6 +4,8 @@ import math
 import re
 import unicodedata
 
+from burnish.writing import clipped
+
 
 class Given(str):
     """Text that others wrote."""
@@ -12,7 +14,7 @@ class Given(str):
 
 
 def clean(text: str, most: int = 10_000) -> str:
-    r"""`text` on one line, without control and direction characters, cut to `most` characters.
+    r"""`text` on one line, without control and direction characters, cut to `most` characters, no letter from its marks.
 
     Joiners stay, since Persian, Indic scripts and emoji need them.
 
@@ -24,7 +26,7 @@ def clean(text: str, most: int = 10_000) -> str:
     shown = "".join(
         one for one in " ".join(text.split()) if one in "\u200c\u200d" or unicodedata.category(one) not in {"Cc", "Cf"}
     )
-    return shown if len(shown) <= most else shown[: most - 1].rstrip() + "…"
+    return clipped(shown, most)
 
 
 def code_span(text: str) -> str:

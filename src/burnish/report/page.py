@@ -68,7 +68,7 @@ def page(metrics: Metrics, changed: Changes) -> str:
         loader=FileSystemLoader(here), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     templates.filters |= {"number": number, "signed": signed}
-    return templates.get_template("report.html.j2").render(
+    return templates.get_template("page.html.j2").render(
         test=test,
         general=general,
         verdict=verdict(test, general),

@@ -1,39 +1,45 @@
 """BM25, the baseline that every embedding model has to beat."""
 
+from collections.abc import Sequence
+
 import bm25s
 import numpy as np
-import Stemmer
+from bm25s.tokenization import Tokenized
 
+from burnish.search.analysis import passage_terms, query_terms
 from burnish.search.nearest import Indices
 
-# Snowball's stemmers and bm25s' stop words, where both know the language; other languages are split into words alone.
-_STEMMERS = {"en": "english", "de": "german", "fr": "french", "es": "spanish", "it": "italian", "nl": "dutch", "pt": "portuguese",
-             "ru": "russian", "sv": "swedish", "no": "norwegian", "da": "danish", "fi": "finnish", "hu": "hungarian", "tr": "turkish"}  # fmt: skip
-_STOPWORDS = {"en", "de", "fr", "es", "it", "nl", "pt", "ru", "sv", "no", "tr"}
 
-
-def bm25(queries: list[str], passages: list[str], k: int, language: str) -> tuple[Indices, np.ndarray]:
+def bm25(queries: Sequence[str], passages: Sequence[str], k: int, languages: Sequence[str]) -> tuple[Indices, np.ndarray]:
     """(indices, scores) of the `k` best passages of each query, each of shape (queries, k), best first.
 
-    Lucene's variant with k1 = 1.5 and b = 0.75, bm25s' defaults.
+    Lucene's variant with k1 = 1.5 and b = 0.75, bm25s' defaults. A query is cut into terms as each passage was, whatever language
+    it is in itself: so a word is found wherever it stands as it was typed, a product's name in any language.
 
     Args:
         queries: shape (queries,).
         passages: shape (passages,).
         k: at most the number of passages is returned.
-        language: ISO 639 code that chooses stemmer and stop words.
+        languages: ISO 639 code of each passage, shape (passages,), that chooses stemmer and stop words.
     """
     k = min(k, len(passages))
-    stemmer = Stemmer.Stemmer(_STEMMERS[language]) if language in _STEMMERS else None
-    stopwords = language if language in _STOPWORDS else []
-    options = {"stemmer": stemmer, "stopwords": stopwords, "show_progress": False}
-    index = bm25s.BM25()
-    index.index(bm25s.tokenize(passages, **options), show_progress=False)
-    tokens = bm25s.tokenize(queries, return_ids=False, **options)
     indices = np.zeros((len(queries), k), np.int64)
     scores = np.zeros((len(queries), k), np.float32)
-    for at, words in enumerate(tokens):
-        all_scores = index.get_scores(words) if words else np.zeros(len(passages), np.float32)
-        best = np.argsort(-all_scores, kind="stable")[:k]
-        indices[at], scores[at] = best, all_scores[best]
+    vocabulary: dict[str, int] = {}
+    terms = [
+        [vocabulary.setdefault(term, len(vocabulary)) for term in passage_terms(text, language)]
+        for text, language in zip(passages, languages, strict=True)
+    ]
+    index = bm25s.BM25()
+    if vocabulary:
+        index.index(Tokenized(terms, vocabulary), show_progress=False)
+    kinds = np.asarray(languages)
+    rows = {language: np.flatnonzero(kinds == language) for language in dict.fromkeys(languages)}
+    for at, text in enumerate(queries):
+        found = np.zeros(len(passages), np.float32)
+        for language, own in rows.items():
+            if known := [term for term in query_terms(text, language) if term in vocabulary]:
+                found[own] = index.get_scores(known)[own]
+        best = np.argsort(-found, kind="stable")[:k]
+        indices[at], scores[at] = best, found[best]
     return indices, scores

@@ -38,11 +38,20 @@ def dense_run(
     return as_run(system, queries, passages, *found)
 
 
-def bm25_run(queries: pl.DataFrame, passages: pl.DataFrame, depth: int) -> pl.DataFrame:
-    """The run of BM25 over title, heading and text, in the language of most queries."""
-    language = queries["language"].mode().sort()[0]
-    found = lexical.bm25(queries["text"].to_list(), tables.embedded_text(passages), depth, language)
+def bm25_run(queries: pl.DataFrame, passages: pl.DataFrame, depth: int, *, documents: pl.DataFrame) -> pl.DataFrame:
+    """The run of BM25 over title, heading and text, each passage in its document's language.
+
+    Passages of documents that `documents` lacks, as the general set's, are taken to be in the language of most queries.
+    """
+    languages = passage_languages(passages, documents, queries["language"].mode().sort()[0])
+    found = lexical.bm25(queries["text"].to_list(), tables.embedded_text(passages), depth, languages)
     return as_run("bm25", queries, passages, *found)
+
+
+def passage_languages(passages: pl.DataFrame, documents: pl.DataFrame, default: str) -> list[str]:
+    """The language of each passage, shape (passages,): its document's, `default` where there is no such document."""
+    named = dict(documents.select("document_id", "language").iter_rows())
+    return [named.get(one, default) for one in passages["document_id"]]
 
 
 def baseline_run(folder: str, queries: pl.DataFrame, passages: pl.DataFrame, *, depth: int) -> pl.DataFrame:

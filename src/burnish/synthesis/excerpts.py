@@ -3,17 +3,17 @@
 import hashlib
 import itertools
 import math
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
+import regex
 
-from burnish.documents import chunking
+from burnish import writing
+from burnish.documents.sentences import sentences
 
-_STOPS = "。！？।"  # no space follows these, but chunking, which joins sentences by one, may have put one there
-_AFTER_STOP = re.compile(rf"(?<=[{_STOPS}])\s+")
+_AFTER_WIDE = regex.compile(f"(?<=[{writing.WIDE_PUNCTUATION}]) ")  # such a sign brings its own space
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +84,12 @@ def windows(text: str, characters: int) -> Iterator[tuple[int, int]]:
 def _cut(head: str, characters: int) -> int:
     if len(head) <= characters:
         return len(head)
-    unfinished = chunking.sentences(head)[-1]
+    unfinished = sentences(head)[-1]
     sentence = len(head[: head.rindex(unfinished)].rstrip())
     word = head.rfind(" ")
-    return sentence if sentence >= characters // 2 else word if word > 0 else characters
+    if writing.unspaced(head[characters - 1 : characters + 1]) and word < characters // 2:
+        word = 0
+    return sentence if sentence >= characters // 2 else word if word > 0 else writing.boundary(head, characters)
 
 
 def _rebuilt(parts: list[dict[str, Any]]) -> tuple[str, list[_Span]]:
@@ -103,7 +105,7 @@ def _rebuilt(parts: list[dict[str, Any]]) -> tuple[str, list[_Span]]:
         if begins:
             text += f"{' ' if text else ''}{_last(part['heading'])}"
         rest = body[shared:].lstrip()
-        glue = " " if text and rest and text[-1] not in _STOPS else ""
+        glue = " " if text and rest and not writing.wide(text[-1]) else ""
         text += glue + rest
         spans.append(_Span(part["passage_id"], start, len(text)))
         before = part
@@ -122,14 +124,14 @@ def _last(heading: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    return _AFTER_STOP.sub("", " ".join(text.split()))
+    return str(_AFTER_WIDE.sub("", " ".join(text.split())))
 
 
 def _overlap(before: str, text: str) -> int:
     """How many characters at the start of `text` repeat the end of `before`, whole words only."""
     for size in range(min(len(before), len(text)), 0, -1):
-        begins = len(before) == size or before[-size - 1] in f" {_STOPS}"
-        ends = len(text) == size or text[size] == " " or text[size - 1] in _STOPS
+        begins = len(before) == size or before[-size - 1] == " " or writing.wide(before[-size - 1])
+        ends = len(text) == size or text[size] == " " or writing.wide(text[size - 1])
         if begins and ends and before.endswith(text[:size]):
             return size
     return 0

@@ -6,10 +6,11 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from burnish.documents.duplicates import normalised
 from burnish.errors import InputError
+from burnish.writing import normalised
 
 _SHINGLE = 4
+_DENSE = r"[\p{Han}\p{Hiragana}\p{Katakana}ー\p{Bopomofo}\p{Yi}\p{Hangul}]"  # signs that are syllables or words
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ def leaks(queries: pl.DataFrame, threshold: float) -> list[Leak]:
 
     Args:
         queries: all queries with their final split and origin.
-        threshold: Jaccard similarity of four-character shingles, 0 to 1, from which two queries are near-duplicates.
+        threshold: Jaccard similarity, 0 to 1, from which two queries are near-duplicates: of shingles of four characters, of
+            one and of two where signs are syllables or words.
 
     >>> frame = pl.DataFrame({"query_id": ["a", "b"], "text": ["Pin a version", "pin a version?"], "split": ["train", "test"]})
     >>> [(leak.kind, leak.train_id) for leak in leaks(frame, 0.7)]
@@ -45,10 +47,17 @@ def leaks(queries: pl.DataFrame, threshold: float) -> list[Leak]:
     )
     with duckdb.connect() as connection:
         connection.register("texts", texts.to_arrow())
+        # Sizes of the shingles that begin at each place: 1 and 2 at a sign that is a syllable or word, 2 at a space before one.
         connection.execute(
-            f"""create temp table shingles as select distinct query_id, split = 'train' as trained,
-                unnest([substr(' ' || plain || ' ', i, {_SHINGLE})
-                        for i in range(1, greatest(2, len(plain) + 4 - {_SHINGLE}))]) as shingle from texts"""
+            f"""create temp table shingles as
+                with padded as (select query_id, split = 'train' as trained, ' ' || plain || ' ' as t from texts),
+                     places as (select *, unnest(range(1, len(t) + 1)) as i from padded),
+                     signs as (select *, regexp_matches(substr(t, i, 1), '{_DENSE}') as dense,
+                                      regexp_matches(substr(t, i, 2), '^ {_DENSE}') as before from places),
+                     sized as (select *, unnest(case when dense then [1, 2] when before then [2] else [{_SHINGLE}] end) as n
+                               from signs)
+                select distinct query_id, trained, substr(t, i, n) as shingle from sized where i + n - 1 <= len(t)
+                union select query_id, trained, t from padded where len(t) < {_SHINGLE} and not regexp_matches(t, '{_DENSE}')"""
         )
         rows = connection.execute(
             """with sizes as (select query_id, count(*) as n from shingles group by all),

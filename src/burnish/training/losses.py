@@ -82,6 +82,17 @@ class _MaskedScores:
         return cos_sim(queries, passages).masked_fill(part, -torch.inf)
 
 
+def _row_losses(scores: Tensor, first: int) -> Tensor:
+    """The cross-entropy of each row against its positive, shape (rows,); row n's positive is column `first` + n."""
+    return torch.logsumexp(scores, dim=1) - scores.diagonal(first)
+
+
+def _shares(weights: NDArray[np.float32], labels: Tensor) -> Tensor | None:
+    """What each row of a batch counts in its weighted mean, shape (rows,), 1 in sum; None where all count the same."""
+    own = torch.from_numpy(weights[labels.cpu().numpy()]).to(labels.device)
+    return None if bool((own == own[0]).all()) else own / own.sum()
+
+
 class PackedRankingLoss(MultipleNegativesRankingLoss):
     """MultipleNegativesRankingLoss with masked false negatives, each text embedded once and hardly any padding.
 
@@ -89,9 +100,18 @@ class PackedRankingLoss(MultipleNegativesRankingLoss):
     embedded once: with four queries for each passage that is most of the work saved.
     """
 
-    def __init__(self, model: SentenceTransformer, masks: FalseNegatives, *, scale: float, batch_tokens: int) -> None:
+    def __init__(
+        self,
+        model: SentenceTransformer,
+        masks: FalseNegatives,
+        weights: NDArray[np.float32],
+        *,
+        scale: float,
+        batch_tokens: int,
+    ) -> None:
         self.scores = _MaskedScores(masks)
         super().__init__(model, scale=scale, similarity_fct=self.scores)
+        self.weights = weights
         self.batch_tokens = batch_tokens
 
     def forward(self, sentence_features: Iterable[Features], labels: Tensor) -> Tensor:
@@ -102,29 +122,65 @@ class PackedRankingLoss(MultipleNegativesRankingLoss):
         columns = [*packed_embeddings(self.model, [queries], self.batch_tokens), *embedded]
         return self.compute_loss_from_embeddings(columns, labels)
 
+    def compute_loss_from_embeddings(self, embeddings: list[Tensor], labels: Tensor) -> Tensor:
+        """The mean of the rows' losses, weighted where weights differ."""
+        shares = _shares(self.weights, labels)
+        if shares is None:
+            return super().compute_loss_from_embeddings(embeddings, labels)
+        queries, *passages = embeddings
+        return (_row_losses(self.scores(queries, torch.cat(passages)) * self.scale, 0) * shares).sum()
+
 
 class CachedRankingLoss(CachedMultipleNegativesRankingLoss):
     """CachedMultipleNegativesRankingLoss (GradCache) with masked false negatives: batches larger than memory holds."""
 
-    def __init__(self, model: SentenceTransformer, masks: FalseNegatives, *, scale: float, batch_tokens: int) -> None:
+    def __init__(
+        self,
+        model: SentenceTransformer,
+        masks: FalseNegatives,
+        weights: NDArray[np.float32],
+        *,
+        scale: float,
+        batch_tokens: int,
+    ) -> None:
         self.scores = _MaskedScores(masks)
         super().__init__(model, scale=scale, similarity_fct=self.scores, mini_batch_num_tokens=batch_tokens)
+        self.weights = weights
 
     def calculate_loss(self, reps: list[list[Tensor]], labels: Tensor | None = None, *, with_backward: bool = False) -> Tensor:
         """The loss from the embeddings of the whole batch, in chunks of rows."""
         assert labels is not None
         self.scores.start(labels)
-        return super().calculate_loss(reps, labels, with_backward=with_backward)
+        shares = _shares(self.weights, labels)
+        if shares is None:
+            return super().calculate_loss(reps, labels, with_backward=with_backward)
+        queries, passages = torch.cat(reps[0]), torch.cat([part for column in reps[1:] for part in column])
+        total = torch.zeros((), device=queries.device)
+        for first in range(0, len(queries), self.mini_batch_size):
+            rows = slice(first, first + self.mini_batch_size)
+            part = (_row_losses(self.scores(queries[rows], passages) * self.scale, first) * shares[rows]).sum()
+            if with_backward:
+                part.backward()
+                part = part.detach()
+            total = total + part
+        return total
 
 
 LOSSES = {"mnrl": PackedRankingLoss, "cached-mnrl": CachedRankingLoss}
 
 
 def loss(
-    name: str, model: SentenceTransformer, masks: FalseNegatives, *, scale: float, batch_tokens: int, widths: Sequence[int]
+    name: str,
+    model: SentenceTransformer,
+    masks: FalseNegatives,
+    weights: NDArray[np.float32],
+    *,
+    scale: float,
+    batch_tokens: int,
+    widths: Sequence[int],
 ) -> nn.Module:
-    """The loss `name` of LOSSES, summed over the Matryoshka `widths` (arXiv:2205.13147)."""
-    inner = LOSSES[name](model, masks, scale=scale, batch_tokens=batch_tokens)
+    """The loss `name` of LOSSES, each row counted by its weight, summed over the Matryoshka `widths` (arXiv:2205.13147)."""
+    inner = LOSSES[name](model, masks, weights, scale=scale, batch_tokens=batch_tokens)
     return MatryoshkaLoss(model, inner, matryoshka_dims=list(widths))
 
 

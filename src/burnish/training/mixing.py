@@ -1,6 +1,7 @@
 """The training set: which queries are trained on, which are held out, and why any was dropped."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,8 @@ from burnish.errors import InputError
 from burnish.queries.judgments import Judged, Shares, held_out_split
 from burnish.search.nearest import exact
 from burnish.tables import QRELS
+from burnish.training import answers
+from burnish.writing import normalised
 
 _MADE = ["synthetic", "extractive"]
 
@@ -43,7 +46,9 @@ class MixRule:
     round_trip_min_passages: int
     passages_per_document: int
     general_share: float
-    origins: list[str]
+    weights: Mapping[str, float]  # by origin; 0 leaves it out
+    several_answers: str
+    several_answers_margin: float
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ def with_synthetic_test(queries: pl.DataFrame, qrels: pl.DataFrame, passages: pl
     if queries.filter(pl.col("origin").is_in(["curated", "clicks"]), pl.col("split") == "test").height:
         return queries
     group = dict(passages.select("passage_id", "duplicate_group").iter_rows())
-    answers = qrels.filter(pl.col("unit") == "passage").select(
+    answers = qrels.filter(pl.col("unit") == "passage", pl.col("origin").is_in(_MADE)).select(
         "query_id", group=pl.col("target_id").replace_strict(group, default=None)
     )
     cluster = _clusters(answers.drop_nulls())
@@ -111,12 +116,17 @@ def mixed(queries: pl.DataFrame, qrels: pl.DataFrame, general_passages: pl.DataF
 
     Args:
         queries: every query of every origin, with its split.
-        qrels: every judgment.
+        qrels: every judgment; experts' may be of queries of any origin, and count before what made the query says.
         general_passages: the general set's passages.
         corpus: the domain's passages and the base's vectors.
         rule: how to choose.
     """
+    known = qrels.filter(pl.col("query_id").is_in(queries["query_id"].to_list()))
+    strays = qrels.height - known.height
     train = queries.filter(pl.col("split") == "train")
+    left_out = [origin for origin, weight in rule.weights.items() if weight == 0]
+    unheard = pl.col("origin").is_in(left_out) & pl.col("query_id").is_in(train["query_id"].to_list())
+    qrels = _with_experts_word(known.filter(~unheard))
     held = queries.filter(pl.col("split") != "train")
     pairs = _training_pairs(train, qrels, corpus, rule)
     drops: dict[str, dict[str, int]] = {}
@@ -129,12 +139,16 @@ def mixed(queries: pl.DataFrame, qrels: pl.DataFrame, general_passages: pl.DataF
         pairs = pairs.filter(pl.col("query_id").is_in(train["query_id"].to_list()))
 
     offered = dict(sorted(train.group_by("origin").len().iter_rows()))
-    drop("origin_left_out", set(train.filter(~pl.col("origin").is_in(rule.origins))["query_id"]))
+    drop("origin_left_out", set(train.filter(pl.col("origin").is_in(left_out))["query_id"]))
     drop("no_positive", set(train["query_id"]) - set(pairs["query_id"]))
     drop("repeated", _repeated(train, pairs))
     boilerplate = _asked_of_others(held, train, rule.leak_threshold)
     held = held.filter(~pl.col("query_id").is_in(list(boilerplate)))
     drop("near_duplicate_of_held_out", _leaking(train, held, rule.leak_threshold))
+    if rule.several_answers != "keep":
+        further, vague = _several_answers(pairs, qrels, corpus, rule)
+        pairs = pl.concat([pairs, further])
+        drop("several_answers", vague)
     if rule.hold_out == "documents":
         drop("held_out_document", _of_held_out_documents(pairs, qrels, held, corpus))
     if rule.round_trip_rank and corpus.passages.height >= rule.round_trip_min_passages:
@@ -148,11 +162,13 @@ def mixed(queries: pl.DataFrame, qrels: pl.DataFrame, general_passages: pl.DataF
         "used": used,
         "pairs": pairs.height,
         "passages": pairs["target_id"].n_unique(),
+        **({} if rule.several_answers == "keep" else {"further_answers": further.height}),
         "dropped": {reason: by_origin for reason, by_origin in drops.items() if by_origin},
         "held_out_dropped": len(boilerplate),
         "held_out": {f"{o} {s}": n for o, s, n in held.group_by("origin", "split").len().sort("origin", "split").iter_rows()},
         "round_trip": bool(rule.round_trip_rank and corpus.passages.height >= rule.round_trip_min_passages),
         "general_passages": general_passages.height,
+        "judgments_of_no_query": strays,
     }
     if boilerplate and not held.filter(pl.col("split") == "test").height:
         raise InputError(
@@ -166,9 +182,21 @@ def mixed(queries: pl.DataFrame, qrels: pl.DataFrame, general_passages: pl.DataF
     )
 
 
+def _with_experts_word(qrels: pl.DataFrame) -> pl.DataFrame:
+    """One judgment for each query and target: the curated one where there is any, the first of the others where not."""
+    first = qrels.sort(pl.col("origin") != "curated", maintain_order=True)
+    return first.unique(["query_id", "target_id", "unit"], keep="first", maintain_order=True)
+
+
 def _training_pairs(train: pl.DataFrame, qrels: pl.DataFrame, corpus: Corpus, rule: MixRule) -> pl.DataFrame:
-    """Positive pairs of passages; of a judged document only the passages that the base ranks best, never all of it."""
-    positive = qrels.filter(pl.col("grade") > 0, pl.col("query_id").is_in(train["query_id"].to_list()))
+    """Positive pairs of passages, weighted by their judgment's origin.
+
+    Of a judged document only the passages that the base ranks best, never all of it.
+    """
+    positive = qrels.filter(
+        pl.col("grade") > 0,
+        pl.col("query_id").is_in(train["query_id"].to_list()),
+    ).with_columns(pl.col("weight") * pl.col("origin").replace_strict(dict(rule.weights), return_dtype=pl.Float32))
     direct = positive.filter(pl.col("unit") == "passage")
     rows = corpus.rows_of_documents()
     ids = corpus.passages["passage_id"].to_list()
@@ -188,7 +216,7 @@ def _training_pairs(train: pl.DataFrame, qrels: pl.DataFrame, corpus: Corpus, ru
 def _repeated(train: pl.DataFrame, pairs: pl.DataFrame) -> set[str]:
     """Queries whose normalised text and positives another query of a smaller id has too."""
     targets = pairs.sort("target_id").group_by("query_id").agg(pl.col("target_id").str.join("\0").alias("targets"))
-    texts = train.select("query_id", pl.col("text").map_elements(duplicates.normalised, return_dtype=pl.String))
+    texts = train.select("query_id", pl.col("text").map_elements(normalised, return_dtype=pl.String))
     both = texts.join(targets, on="query_id").sort("query_id")
     return set(both.filter(~pl.struct("text", "targets").is_first_distinct())["query_id"])
 
@@ -216,9 +244,44 @@ def _of_held_out_documents(pairs: pl.DataFrame, qrels: pl.DataFrame, held: pl.Da
     return set(pairs.filter(pl.col("target_id").is_in(passages))["query_id"])
 
 
+def _several_answers(pairs: pl.DataFrame, qrels: pl.DataFrame, corpus: Corpus, rule: MixRule) -> tuple[pl.DataFrame, set[str]]:
+    """(further positive pairs, queries to drop) of the synthetic queries that the base takes other passages to answer too.
+
+    Under `all` they become positives, but for a query that fits more than a few; under `drop` every such query goes.
+    """
+    place = {name: at for at, name in enumerate(corpus.passages["passage_id"])}
+    made = pairs.filter(pl.col("origin").is_in(_MADE)).sort("query_id", "target_id")
+    experts_too = pairs.filter(pl.col("query_id").is_in(made["query_id"].to_list())).sort("query_id", "target_id")
+    known = {query: {place[one] for one in targets} for query, targets in _targets(experts_too).items()}
+    no_answer = _targets(qrels.filter(pl.col("grade") == 0, pl.col("target_id").is_in(list(place))))
+    barred = [{place[one] for one in no_answer.get(query, ())} for query in known]
+    vectors = np.stack([corpus.query_vectors[one] for one in known]) if known else np.empty((0, 0), np.float32)
+    margin = rule.several_answers_margin
+    found = answers.further_answers(vectors, corpus.vectors, list(known.values()), barred, margin=margin)
+    most = answers.MOST if rule.several_answers == "all" else 0
+    vague = {query for query, rows in zip(known, found, strict=True) if len(rows) > most}
+    ids = corpus.passages["passage_id"].to_list()
+    first = {row["query_id"]: row for row in made.unique("query_id", keep="first", maintain_order=True).iter_rows(named=True)}
+    further = [
+        first[query] | {"target_id": ids[row]}
+        for query, rows in zip(known, found, strict=True)
+        if query not in vague
+        for row in rows
+    ]
+    return pl.DataFrame(further, schema=QRELS.columns), vague
+
+
+def _targets(rows: pl.DataFrame) -> dict[str, list[str]]:
+    return dict(rows.group_by("query_id", maintain_order=True).agg("target_id").iter_rows())
+
+
 def _beyond_rank(pairs: pl.DataFrame, corpus: Corpus, most: int) -> set[str]:
-    """Synthetic queries none of whose positives is among the base's first `most` passages (Promptagator's round trip)."""
-    asked = pairs.filter(pl.col("origin").is_in(_MADE))
+    """Synthetic queries none of whose positives is among the base's first `most` passages (Promptagator's round trip).
+
+    A query with an answer that an expert found stays.
+    """
+    found_good = pairs.filter(~pl.col("origin").is_in(_MADE))["query_id"].to_list()
+    asked = pairs.filter(pl.col("origin").is_in(_MADE), ~pl.col("query_id").is_in(found_good))
     if not asked.height:
         return set()
     grouped = asked.group_by("query_id", maintain_order=True).agg("target_id")

@@ -77,7 +77,7 @@ def manifest(
     Args:
         release: the folder of the finished model.
         base: the base model's name, revision and digest.
-        training: the recipe, the summary of the training, and the licences of what it was trained on.
+        training: the recipe, the summary of the training, the licences of what it was trained on, and the general set.
         data: the files it was trained on, by name; their sha256 goes in.
         widths: the widths that the model was trained for.
     """

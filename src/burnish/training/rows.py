@@ -22,12 +22,14 @@ class TrainingSet:
         passages: the positive and the negatives of each row, as places in `texts`; shape (rows, 1 + negatives).
         texts: the passages' texts.
         masks: which passages of a batch may not be a row's negatives.
+        weights: what each row counts in the loss, above 0, shape (rows,).
     """
 
     queries: Sequence[str]
     passages: NDArray[np.int64]
     texts: Sequence[str]
     masks: FalseNegatives
+    weights: NDArray[np.float32]
 
     def dataset(self) -> Dataset:
         """The rows as the trainer takes them: query, positive, negatives, and the row number as label."""
@@ -72,6 +74,7 @@ def training_set(
     """
     texts: list[str] = []
     rows: list[tuple[str, str, int]] = []
+    weights: list[float] = []
     place: dict[str, int] = {}
     bounds: dict[str, tuple[int, int]] = {}
     for part in parts:
@@ -81,10 +84,11 @@ def training_set(
         train = part.queries.filter(pl.col("split") == "train")
         bounds.update((query, (first, len(texts))) for query in train["query_id"])
         positive = qrels.filter(pl.col("grade") > 0, pl.col("unit") == "passage")
-        pairs = train.join(positive.select("query_id", "target_id"), on="query_id").sort("query_id", "target_id")
+        pairs = train.join(positive.select("query_id", "target_id", "weight"), on="query_id").sort("query_id", "target_id")
         rows += [
             (query, text, place[target]) for query, text, target in pairs.select("query_id", "text", "target_id").iter_rows()
         ]
+        weights += pairs["weight"].to_list()
     positives: dict[str, set[int]] = {}
     for query, _, at in rows:
         positives.setdefault(query, set()).add(at)
@@ -97,7 +101,7 @@ def training_set(
         positives=[frozenset(positives[query]) for query, _, _ in rows],
         threshold=threshold,
     )
-    return TrainingSet([text for _, text, _ in rows], passages, texts, masks)
+    return TrainingSet([text for _, text, _ in rows], passages, texts, masks, np.array(weights, dtype=np.float32))
 
 
 def _with_shared_negatives(

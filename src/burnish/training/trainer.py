@@ -118,7 +118,9 @@ def trained(
         model=model,
         args=arguments,
         train_dataset=rows,
-        loss=losses.loss(recipe.loss, model, data.masks, scale=recipe.scale, batch_tokens=budget, widths=recipe.widths),
+        loss=losses.loss(
+            recipe.loss, model, data.masks, data.weights, scale=recipe.scale, batch_tokens=budget, widths=recipe.widths
+        ),
         callbacks=[referee],
     )
     trainer.groups = data.passages[:, 0]
@@ -193,7 +195,7 @@ def interpolated(base: dict[str, Tensor], tuned: dict[str, Tensor], share: float
 
 def job_digest(recipe: Recipe, data: TrainingSet, model_digest: str, dev_digest: str) -> str:
     """The identity of a training job: recipe, rows, base model, dev measure and code; none takes up another's checkpoints."""
-    rows = hashlib.sha256(json.dumps([list(data.queries), data.passages.tolist()]).encode()).hexdigest()
+    rows = hashlib.sha256(json.dumps([list(data.queries), data.passages.tolist(), data.weights.tolist()]).encode()).hexdigest()
     texts = hashlib.sha256("\0".join(data.texts).encode()).hexdigest()
     code = [
         hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest()

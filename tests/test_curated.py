@@ -5,14 +5,19 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import polars as pl
 import pytest
+import yaml
 
+import small
 from burnish import tables
 from burnish.errors import InputError
-from burnish.queries import judgments
-from burnish.queries.judgments import Judged, JudgmentFiles, Shares
-from burnish.tables import DOCUMENTS, PASSAGES, QRELS, QUERIES
+from burnish.queries import curated as curating
+from burnish.queries.curated import Curated, JudgmentFiles
+from burnish.queries.exports import ExportFiles
+from burnish.queries.judgments import Judged, Shares
+from burnish.tables import QUERIES
+from conftest import ROOT
+from test_msmarco_files import GENERAL
 
 QUERIES_TSV = "query_id\ttext\nq1\thow to brew tea\nq2\twhere do cups go\n"
 GRADES = [("q1", "d1#a", 2), ("q1", "d2", 0), ("q2", "d2", 1)]
@@ -29,11 +34,11 @@ def write(folder: Path, files: dict[str, str | bytes]) -> Path:
     return folder
 
 
-def curated(root: Path, queries: str = "q.tsv", qrels: str = "r.tsv", *, test: float = 0.5, dev: float = 0.2) -> Judged:
+def curated(root: Path, queries: str = "q.tsv", qrels: str = "r.tsv", *, test: float = 0.5, dev: float = 0.2) -> Curated:
     """The judged queries below `root`, over a corpus of documents d1 and d2 and passages d1#a and d2#b."""
     files = JudgmentFiles(queries=queries, qrels=qrels, language="en")
     ids = {"passage_ids": frozenset({"d1#a", "d2#b"}), "document_ids": frozenset({"d1", "d2"})}
-    return judgments.curated(files, root, **ids, shares=Shares(test=test, dev=dev))
+    return curating.curated([files], root, **ids, shares=Shares(test=test, dev=dev))
 
 
 def splits(found: Judged) -> dict[str, str]:
@@ -195,77 +200,120 @@ def test_a_grade_that_contradicts_nothing_stands_once(tmp_path: Path) -> None:
     assert curated(tmp_path, qrels="r/*.tsv").qrels.height == 3
 
 
-GENERAL = {
-    "collection.tsv": "1\tTea is made\tfrom leaves.\n2\tCups hold tea.\n3\tMoon.\n",
-    "queries.train.tsv": "10\twhat is tea\n11\twhat is a cup\n12\tnever judged\n",
-    "queries.dev.tsv": "",
-    "queries.test.tsv": "20\twhat is the moon\n",
-    "qrels.train.tsv": "10 0 1 1\n11 0 2 1\n12 0 3 0\n",
-    "qrels.dev.tsv": "",
-    "qrels.test.tsv": "20\t0\t3\t1\n",
+def test_an_annotator_column_tells_people_apart(tmp_path: Path) -> None:
+    """Their median counts, their agreement is told, and no name leaves."""
+    rows = "qid,pid,grade,annotator\nq1,d1,2,Ada\nq1,d1,0,Bob\nq1,d2,1,Ada\nq1,d2,1,Bob\n"
+    found = curated(write(tmp_path, {"q.tsv": QUERIES_TSV, "r.csv": rows}), qrels="r.csv")
+    assert found.qrels.select("target_id", "grade").rows() == [("d1", 0), ("d2", 1)]
+    assert (found.counts["agreement"]["pairs"], found.counts["agreement"]["annotators"]) == (2, 2)
+    assert not any(name in f"{found}" for name in ("Ada", "Bob"))
+
+
+def test_a_contradiction_of_one_annotator_is_told(tmp_path: Path) -> None:
+    """A table without annotators is one person's; two such tables are two people's."""
+    write(tmp_path, {"q.tsv": QUERIES_TSV, "r/a.tsv": "q1 0 d1 2\nq1 0 d1 1\n"})
+    with pytest.raises(InputError, match=r"r/a.tsv: grade 2 for query 'q1', target 'd1', but 1 by the same annotator in"):
+        curated(tmp_path, qrels="r/*.tsv")
+    write(tmp_path, {"r/a.tsv": "q1 0 d1 2\n", "r/b.tsv": "q1 0 d1 1\n"})
+    found = curated(tmp_path, qrels="r/*.tsv")
+    assert (found.qrels["grade"].to_list(), found.counts["agreement"]["pairs"]) == ([1], 1)
+
+
+EXPORT = {
+    "kind": "argilla",
+    "path": "e.jsonl",
+    "query_field": "query",
+    "query_id_field": "query_id",
+    "target_field": "passage_id",
+    "question": "fit",
+    "grades": {},
+    "language": "de",
 }
-MOST = {"train": 9, "dev": 9, "test": 9}
 
 
-def test_a_general_set_is_read_from_ms_marcos_files(tmp_path: Path) -> None:
-    """Ids get a prefix of their own, so that they cannot meet the domain's; tabs in a text are text."""
-    passages, found = judgments.general(write(tmp_path, GENERAL), most=MOST)
-    assert passages.select("passage_id", "text").row(0) == ("general:1", "Tea is made\tfrom leaves.")
-    assert splits(found) == {"general:10": "train", "general:11": "train", "general:20": "test"}
-    assert set(found.qrels.select("query_id", "target_id").iter_rows()) == {
-        ("general:10", "general:1"),
-        ("general:11", "general:2"),
-        ("general:20", "general:3"),
-    }
-    assert tables.checked(found.queries, QUERIES, "here").height == tables.checked(found.qrels, QRELS, "here").height == 3
+def reviewed(query_id: str, query: str, target: str, **grades: int) -> str:
+    """A record of Argilla, each person's grade."""
+    responses = {"fit": [{"value": grade, "user_id": by} for by, grade in grades.items()]}
+    metadata = {"query_id": query_id, "passage_id": target}
+    return json.dumps({"fields": {"query": query}, "metadata": metadata, "responses": responses}) + "\n"
 
 
-def test_a_larger_general_set_keeps_the_smaller_ones_choice(tmp_path: Path) -> None:
-    """Queries beyond the number go by a hash of their id; all passages stay, as distractors."""
-    lines = range(30)
-    queries = "".join(f"{n}\tquery {n}\n" for n in lines)
-    write(tmp_path, GENERAL | {"queries.train.tsv": queries, "qrels.train.tsv": "".join(f"{n} 0 1 1\n" for n in lines)})
-    sets = []
-    for most in (5, 12):
-        passages, found = judgments.general(tmp_path, most=MOST | {"train": most})
-        sets.append({name for name, split in splits(found).items() if split == "train"})
-        assert passages.height == 3
-    assert (len(sets[0]), len(sets[1])) == (5, 12)
-    assert sets[0] < sets[1]
+def both(root: Path, labels: str = "", **changed: object) -> Curated:
+    """The judged queries of the files and of an export."""
+    sources = [JudgmentFiles(queries="q.tsv", qrels="r.tsv", language="en"), ExportFiles.model_validate(EXPORT | changed)]
+    ids = {"passage_ids": frozenset({"d1#a", "d2#b"}), "document_ids": frozenset({"d1", "d2"})}
+    return curating.curated(sources, root, **ids, shares=Shares(test=0.5, dev=0.2), labels=labels)
 
 
-@pytest.mark.parametrize(
-    ("files", "told"),
-    [
-        ({"collection.tsv": None}, "collection.tsv: expected a file of 2 tab-separated columns, found none"),
-        ({"queries.dev.tsv": None}, "queries.dev.tsv: expected a file of 2 tab-separated columns, found none"),
-        ({"qrels.test.tsv": "20 0 9 1\n"}, "judgments name passage 'general:9', which collection.tsv does not hold"),
-        ({"qrels.test.tsv": "21 0 3 1\n"}, "queries.test.tsv: judged query '21' is not there"),
-        ({"collection.tsv": "1\n"}, "collection.tsv, line 1: expected 2 columns, found 1"),
-        ({"collection.tsv": "1\ta\n1\tb\n2\tc\n3\td\n"}, "1 rows of passages repeat a key"),
-    ],
-)
-def test_a_general_set_that_cannot_be_used_is_told(tmp_path: Path, files: dict[str, str | None], told: str) -> None:
-    """By file, and by line or id."""
-    write(tmp_path, {name: content for name, content in (GENERAL | files).items() if content is not None})
-    with pytest.raises(InputError) as caught:
-        judgments.general(tmp_path, most=MOST)
-    assert told in str(caught.value)
+def grades_of(found: Curated) -> dict[tuple[str, str], int]:
+    return {(query, target): grade for query, target, grade in found.qrels.select("query_id", "target_id", "grade").iter_rows()}
+
+
+def test_an_export_stands_beside_files(tmp_path: Path) -> None:
+    """Its new queries are added, and its grades of known pairs are further people's."""
+    lines = reviewed("q1", "how to brew tea", "d1#a", u1=0, u2=1) + reviewed("q9", "noch etwas", "d2#b", u1=3)
+    write(tmp_path, {"q.tsv": QUERIES_TSV, "r.tsv": TREC, "e.jsonl": lines})
+    found = both(tmp_path)
+    assert grades_of(found) == {("q1", "d1#a"): 1, ("q1", "d2"): 0, ("q2", "d2"): 1, ("q9", "d2#b"): 3}
+    assert dict(found.queries.select("query_id", "language").iter_rows()) == {"q1": "en", "q2": "en", "q9": "de"}
+
+
+def test_two_texts_of_one_query_are_told(tmp_path: Path) -> None:
+    """Else grades of one question would be taken for another's."""
+    write(tmp_path, {"q.tsv": QUERIES_TSV, "r.tsv": TREC, "e.jsonl": reviewed("q1", "how to drink tea", "d1#a", u1=1)})
+    with pytest.raises(InputError, match="query 'q1' has the text 'how to brew tea' and the text 'how to drink tea'"):
+        both(tmp_path)
+
+
+def test_an_export_whose_question_nobody_answered_is_told(tmp_path: Path) -> None:
+    """Most likely the knob names another question."""
+    write(tmp_path, {"q.tsv": QUERIES_TSV, "r.tsv": TREC, "e.jsonl": reviewed("q1", "how to brew tea", "d1#a", u1=1)})
+    with pytest.raises(InputError, match=r"e.jsonl: no answer to 'other' counts \(left out: \{\}\); mend `question`"):
+        both(tmp_path, question="other")
+
+
+LABELS = "query_id,target_id,grade,annotator\n"
+
+
+def test_labels_join_the_grades_of_their_queries(tmp_path: Path) -> None:
+    """Those of queries that other stages make stay for mix; those of passages that are gone are counted."""
+    rows = f"{LABELS}q1,d1#a,0,Ada\nsyn-1,d2#b,2,Ada\nq2,d1#gone,1,Ada\n"
+    write(tmp_path, {"q.tsv": QUERIES_TSV, "r.tsv": TREC, "e.jsonl": reviewed("q1", "how to brew tea", "d2#b", u1=1)})
+    write(tmp_path, {"labels.csv": rows})
+    found = both(tmp_path, labels="labels.csv")
+    assert grades_of(found)["q1", "d1#a"] == 0
+    assert grades_of(found)["syn-1", "d2#b"] == 2
+    assert "syn-1" not in found.queries["query_id"]
+    assert found.counts["labels"] == {"read": 3, "of_no_passage": 1}
+
+
+def test_no_labels_yet_are_no_fault(tmp_path: Path) -> None:
+    """`burnish label --take` makes the file."""
+    write(tmp_path, {"q.tsv": QUERIES_TSV, "r.tsv": TREC, "e.jsonl": reviewed("q1", "how to brew tea", "d2#b", u1=1)})
+    assert grades_of(both(tmp_path, labels="labels.csv")) == grades_of(both(tmp_path))
+
+
+def test_an_export_without_queries_grades_those_of_other_entries(tmp_path: Path) -> None:
+    """And of other stages, as labels do."""
+    lines = reviewed("q2", "anything", "d1#a", u1=2) + reviewed("syn-1", "anything", "d1#a", u1=1)
+    write(tmp_path, {"q.tsv": QUERIES_TSV, "r.tsv": TREC, "e.jsonl": lines})
+    found = both(tmp_path, query_field="")
+    assert grades_of(found)["q2", "d1#a"] == 2
+    assert set(found.queries["query_id"]) == {"q1", "q2"}
 
 
 def collected(stage: Stage, root: Path, **knobs: object) -> int | None:
     """The exit status of the stage, over a corpus of two documents with a passage each."""
-    row = dict.fromkeys(DOCUMENTS.columns, "x")
-    tables.write(
-        pl.DataFrame([row | {"document_id": name} for name in ("d1", "d2")]), DOCUMENTS, root / "corpus/documents.parquet"
-    )
-    passage = dict.fromkeys(PASSAGES.columns, "x") | {"ordinal": 0, "tokens": 1}
-    rows = [passage | {"passage_id": name, "document_id": name[:2]} for name in ("d1#a", "d2#b")]
-    tables.write(pl.DataFrame(rows, schema=PASSAGES.columns), PASSAGES, root / "corpus/passages.parquet")
+    small.write_corpus(root / "corpus", {"d1": "d1#a", "d2": "d2#b"})
     write(root / "general", GENERAL)
-    chosen = {"judgments": [{"queries": "q.tsv", "qrels": "r.tsv", "language": "en"}], "shares": {"test": 0, "dev": 0}}
-    (root / "params.yaml").write_text(json.dumps({"collect": chosen | {"general": MOST} | knobs}))
-    where = {"corpus": root / "corpus", "judged": root / "judged", "general": root / "general", "out": root / "out"}
+    own = {
+        "judgments": [{"queries": "q.tsv", "qrels": "r.tsv", "language": "en"}],
+        "labels": "",
+        "shares": {"test": 0, "dev": 0},
+    }
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    (root / "params.yaml").write_text(json.dumps({"collect": params["collect"] | own | knobs}))
+    where = {name: root / name for name in ("corpus", "judged", "logs", "general", "out")}
     return stage("collect", params=root / "params.yaml", **where)
 
 
@@ -277,6 +325,23 @@ def test_curated_and_general_queries_become_one_table(tmp_path: Path, stage: Sta
     assert counts["queries"] == {"curated test": 2, "general test": 1, "general train": 2}
     assert counts["grades"] == {"0": 1, "1": 4, "2": 1}
     assert tables.read(QUERIES, tmp_path / "out/queries.parquet").height == 5
+
+
+def test_an_unknown_kind_of_judgments_is_told(tmp_path: Path, stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the kinds there are."""
+    assert collected(stage, tmp_path, judgments=[EXPORT | {"kind": "prodigy"}]) == 2
+    assert "Input should be 'argilla' or 'label-studio'; found 'prodigy'" in capsys.readouterr().err
+
+
+def test_agreement_reaches_the_counts(tmp_path: Path, stage: Stage) -> None:
+    """And with them metrics/judgments.json."""
+    rows = "qid,pid,grade,annotator\nq1,d1,2,Ada\nq1,d1,0,Bob\nq2,d2,1,Ada\nq2,d2,1,Bob\n"
+    write(tmp_path / "judged", {"q.tsv": QUERIES_TSV, "r.csv": rows})
+    entry = {"queries": "q.tsv", "qrels": "r.csv", "language": "en"}
+    assert collected(stage, tmp_path, judgments=[entry], shares={"test": 0.99, "dev": 0.0}) == 0
+    written = (tmp_path / "out/counts.json").read_text()
+    assert json.loads(written)["agreement"]["kappa"]["1-2"]["pairs"] == 2
+    assert not any(name in written for name in ("Ada", "Bob", "a-"))
 
 
 def test_no_judgments_are_no_fault(tmp_path: Path, stage: Stage) -> None:

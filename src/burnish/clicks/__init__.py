@@ -1,0 +1,1 @@
+"""Search logs: from what people asked and clicked to queries with graded answers."""

@@ -1,0 +1,82 @@
+"""A language model as judge: which of the queries that were made do their passages answer?"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from burnish.errors import UnfinishedError
+from burnish.synthesis.contents import scores
+from burnish.synthesis.pairs import Made
+from burnish.synthesis.prompt import Prompt, Question
+from burnish.synthesis.questions import OF_THE_TEXT, Replies, judge_question
+from burnish.synthesis.replies import STATUSES, Reply, Status
+from burnish.synthesis.rounds import Round
+from burnish.synthesis.subjects import Subject
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Who judges, and what is kept; each field is a knob that params.yaml explains.
+
+    `threshold` 0 judges nothing, and no prompt is read then.
+    """
+
+    threshold: int
+    model: str
+    prompt: Prompt | None
+    max_output_tokens: int
+    temperature: float
+
+    def question(self, subject: Subject, queries: Sequence[str]) -> Question:
+        """One request for the scores of all queries that were made for `subject`."""
+        assert self.prompt
+        parameters = {"max_output_tokens": self.max_output_tokens, "temperature": self.temperature}
+        return judge_question(self.prompt, subject, queries, model=self.model, parameters=parameters)
+
+
+def verdicts(judge: Judge, made: Made, replies: Replies, max_bad_share: float) -> Round:
+    """The questions to the judge, one for each subject that queries were made for, in their order."""
+    asked = [(judge.question(subject, queries), len(queries)) for subject, queries in made if queries]
+    sizes = {one.key: size for one, size in asked}
+
+    def status(one: Question, reply: Reply) -> Status:
+        if reply.status not in OF_THE_TEXT:
+            return reply.status
+        read: Status = "ok" if scores(reply.text, count=sizes[one.key]) else "malformed"
+        return read if reply.text.strip() else "empty"
+
+    return Round("verdicts of the judge", [one for one, _ in asked], replies.exactly, status, max_bad_share)
+
+
+def passed(judge: Judge, made: Made, round_: Round, *, accept_coverage: float) -> tuple[Made, dict[str, Any]]:
+    """(what is left of `made`, counts): the queries of at least the judge's threshold; unjudged ones are dropped too.
+
+    Raises:
+        InputError: too many verdicts are no use.
+        UnfinishedError: too few subjects have a verdict.
+    """
+    statuses: Counter[str] = Counter(dict.fromkeys(STATUSES, 0))
+    given: Counter[int] = Counter(dict.fromkeys(range(1, 11), 0))
+    dropped: Counter[str] = Counter({"below_threshold": 0, "unjudged": 0})
+    left: list[tuple[Subject, Sequence[str]]] = []
+    for (subject, queries), one in zip([both for both in made if both[1]], round_.questions, strict=True):
+        reply, _ = round_.found(one)
+        points: list[int] | None = None
+        if reply:
+            status = round_.status(one, reply)
+            statuses[status] += 1
+            points = scores(reply.text, count=len(queries)) if status == "ok" else None
+        given.update(points or ())
+        good = [query for query, score in zip(queries, points or (), strict=False) if score >= judge.threshold]
+        dropped["below_threshold" if points else "unjudged"] += len(queries) - len(good)
+        left.append((subject, good))
+    round_.check_bad(statuses)
+    if statuses.total() < accept_coverage * len(round_.questions):
+        raise UnfinishedError(
+            f"synthesize: {statuses.total()} of {len(round_.questions)} subjects have a verdict of the judge, where "
+            f"synthesize.accept_coverage asks for a share of {accept_coverage}; set synthesize.provider to openai (with a key) to "
+            "ask for the rest, lower accept_coverage, which drops what is unjudged, or set judge.threshold to 0"
+        )
+    scores_ = {str(score): number for score, number in sorted(given.items())}
+    return left, {"replies": dict(statuses), "scores": scores_, "dropped": dict(dropped)}

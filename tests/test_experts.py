@@ -1,0 +1,84 @@
+"""docs/experts.md: its fragments of params.yaml run, on the files that it shows."""
+
+import json
+import re
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+
+from burnish import knobs, tables
+from burnish.cli import cli
+from burnish.queries import labels
+from burnish.tables import DOCUMENTS, PASSAGES, QRELS
+from conftest import ROOT
+
+PAGE = (ROOT / "docs/experts.md").read_text(encoding="utf-8")
+FRAGMENTS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+FILES = dict(re.findall(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```", PAGE, re.DOTALL))
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+
+
+def changed(fragment: str) -> dict[str, object]:
+    """The repository's params with a fragment's knobs."""
+    found = yaml.safe_load(fragment)
+    assert all(set(section) <= set(PARAMS[name]) for name, section in found.items())
+    return {name: section | found.get(name, {}) for name, section in PARAMS.items()}
+
+
+@pytest.mark.parametrize("fragment", FRAGMENTS)
+def test_a_fragment_is_knobs(tmp_path: Path, fragment: str) -> None:
+    """The stage accepts it."""
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(changed(fragment)), encoding="utf-8")
+    for section in yaml.safe_load(fragment):
+        kind = runpy.run_path(str(ROOT / "stages" / f"{section}.py"))[f"{section.capitalize()}Knobs"]
+        knobs.section(tmp_path / "params.yaml", section, kind)
+
+
+@pytest.mark.parametrize(
+    ("number", "grades"),
+    [
+        (0, [("q1", "lease.pdf", 2), ("q2", "annex.pdf", 0), ("q2", "lease.pdf", 0)]),
+        (1, [("when may the tenant leave", "lease.pdf", 1), ("who pays for repairs", "annex.pdf", 0)]),
+        (2, [("q1", "lease.pdf", 3)]),
+        (3, [("q1", "annex.pdf", 1), ("q1", "lease.pdf", 2), ("q2", "annex.pdf", 0), ("q2", "lease.pdf", 1), ("syn-0011223344556677", "lease.pdf", 0)]),
+    ],
+)  # fmt: skip
+def test_a_fragment_runs(
+    tmp_path: Path, stage: Callable[..., int | None], number: int, grades: list[tuple[str, str, int]]
+) -> None:
+    """`collect` reads the files that the page shows, and makes of them what the page says."""
+    for name, content in FILES.items():
+        (tmp_path / "judged").mkdir(exist_ok=True)
+        (tmp_path / "judged" / name).write_text(content, encoding="utf-8")
+    row = dict.fromkeys(DOCUMENTS.columns, "x")
+    documents = pl.DataFrame([row | {"document_id": name} for name in ("lease.pdf", "annex.pdf")])
+    tables.write(documents, DOCUMENTS, tmp_path / "corpus/documents.parquet")
+    tables.write(tables.empty(PASSAGES), PASSAGES, tmp_path / "corpus/passages.parquet")
+    chosen = changed(FRAGMENTS[number])
+    labelled = "labels" in yaml.safe_load(FRAGMENTS[number])["collect"]
+    chosen["collect"] |= {"shares": {"test": 0.99, "dev": 0.0}} | ({} if labelled else {"labels": ""})
+    (tmp_path / "params.yaml").write_text(json.dumps(chosen), encoding="utf-8")
+    where = {"corpus": tmp_path / "corpus", "judged": tmp_path / "judged", "logs": tmp_path, "general": ROOT / "data/general"}
+    assert stage("collect", params=tmp_path / "params.yaml", out=tmp_path / "out", **where) == 0
+    found = tables.read(QRELS, tmp_path / "out/qrels.parquet").filter(pl.col("origin") == "curated")
+    asked = pl.read_parquet(tmp_path / "out/queries.parquet").select("query_id", "text")
+    named = found.join(asked, on="query_id", how="left").with_columns(
+        name=pl.when(pl.col("query_id").str.starts_with("exp-")).then("text").otherwise("query_id")
+    )
+    assert sorted(named.select("name", "target_id", "grade").rows()) == grades
+
+
+def test_the_table_of_reasons_is_the_codes() -> None:
+    """Each reason and no other, in their order."""
+    table = PAGE.split("| reason |")[1].split("\n\n")[0]
+    assert tuple(line.split("|")[1].strip() for line in table.splitlines()[2:]) == labels.REASONS
+
+
+def test_every_flag_that_the_page_names_is_one() -> None:
+    """Of `burnish label`, or of the ablation."""
+    flags = {flag for parameter in cli.commands["label"].params for flag in parameter.opts}
+    assert set(re.findall(r"--[a-z]+", PAGE)) - {"--without"} <= flags

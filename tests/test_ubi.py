@@ -1,0 +1,140 @@
+"""Logs in the UBI schema, of each version, whole and broken."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import clicklog
+from burnish.clicks.rule import UbiLog
+from burnish.errors import InputError
+
+QUERY = {
+    "application": "shop",
+    "query_id": "q1",
+    "client_id": "c1",
+    "user_query": "brew  tea",
+    "timestamp": "2025-01-23T13:18:22.274+0000",
+    "query_response_hit_ids": ["d1", "d2", 3],
+    "query_attributes": {},
+}
+EVENT: dict[str, Any] = {
+    "action_name": "click",
+    "query_id": "q1",
+    "client_id": "c1",
+    "timestamp": "2025-01-23T13:18:25Z",
+    "event_attributes": {"object": {"object_id": "d2"}, "position": {"ordinal": 2}},
+}
+
+
+def at(ordinal: Any, **fields: Any) -> dict[str, Any]:
+    """An event at this position."""
+    return EVENT | {"event_attributes": {"object": {"object_id": "d2"}, "position": {"ordinal": ordinal}}} | fields
+
+
+def written(folder: Path, queries: list[Any], events: list[Any]) -> Path:
+    """The folder, with a log in it."""
+    clicklog.lines(folder / "queries.ndjson", queries)
+    clicklog.lines(folder / "events.ndjson", events)
+    return folder
+
+
+def test_queries_and_events_are_read(tmp_path: Path) -> None:
+    """Text, results in order, and the click with its place and time, in microseconds."""
+    found = clicklog.staged(written(tmp_path, [QUERY], [EVENT]), clicklog.rule(), clicklog.UBI)
+    assert found.searches is not None
+    assert clicklog.rows(found.searches, "text, targets, time") == [("brew tea", ["d1", "d2", "3"], 1737638302274000)]
+    assert clicklog.rows(found.events, "target, rank, time, clicked") == [("d2", 2, 1737638305000000, True)]
+    search = clicklog.rows(found.searches, "search")
+    assert search == clicklog.rows(found.events, "search")
+    assert found.records == {"queries": {"used": 1}, "events": {"used": 1}}
+
+
+@pytest.mark.parametrize(
+    ("event", "row"),
+    [
+        (at({"index": 4}), ("d2", 4, True)),
+        (at(4, action_name="click_through"), ("d2", 4, True)),
+        (at(4, action_name="impression"), ("d2", 4, False)),
+        (at(-1), ("d2", None, True)),
+        (EVENT | {"event_attributes": {"object": {"object_id": 7}}}, ("7", None, True)),
+        ({"_index": "ubi_events", "_source": at(4)}, ("d2", 4, True)),
+    ],
+    ids=["1.0's ordinal", "1.1's", "impression", "no place", "a number for an id", "a dump's wrapping"],
+)
+def test_each_version_of_an_event_is_read(tmp_path: Path, event: dict[str, Any], row: tuple[Any, ...]) -> None:
+    """What an event says, and null where it says nothing."""
+    found = clicklog.staged(written(tmp_path, [QUERY], [event]), clicklog.rule(), clicklog.UBI)
+    assert clicklog.rows(found.events, "target, rank, clicked") == [row]
+
+
+def test_one_file_may_hold_both(tmp_path: Path) -> None:
+    """As a bulk request does, its own lines passed over."""
+    action = {"index": {"_index": "ubi_queries"}}
+    clicklog.lines(tmp_path / "all.ndjson", [action, QUERY, action, EVENT])
+    log = UbiLog(kind="ubi", queries="*.ndjson", events="*.ndjson", language="en")
+    found = clicklog.staged(tmp_path, clicklog.rule(), log)
+    assert found.records == {"queries": {"other_record": 3, "used": 1}, "events": {"other_record": 3, "used": 1}}
+
+
+def test_every_record_that_cannot_be_used_is_counted(tmp_path: Path) -> None:
+    """By reason, and it leaves nothing but the reason."""
+    queries = [
+        QUERY,
+        "{broken",
+        "[1]",
+        QUERY | {"timestamp": "soon"},
+        QUERY | {"query_response_hit_ids": "d1"},
+        {key: value for key, value in QUERY.items() if key != "query_id"},
+        QUERY | {"user_query": " "},
+        QUERY | {"user_query": "tea " * 99},
+        {key: value for key, value in QUERY.items() if key != "client_id"},
+    ]
+    events = [
+        EVENT,
+        at("second"),
+        at(1, action_name="hover"),
+        EVENT | {"query_id": None},
+        EVENT | {"event_attributes": {}},
+    ]
+    chosen = clicklog.rule(max_malformed_share=0.5)
+    found = clicklog.staged(written(tmp_path, queries, events), chosen, clicklog.UBI)
+    assert found.records == {
+        "queries": {"malformed": 4, "no_query": 1, "no_query_id": 1, "no_user": 1, "too_long": 1, "used": 1},
+        "events": {"malformed": 1, "no_query_id": 1, "no_target": 1, "other_action": 1, "used": 1},
+    }
+    assert found.searches is not None
+    left = clicklog.rows(found.searches, "search, session, person, text, kinds, time, targets", "fault is not null")
+    assert {value for row in left for value in row} == {None}
+
+
+@pytest.mark.parametrize(
+    ("queries", "events", "told"),
+    [
+        ([QUERY, "{broken"], [EVENT], "queries.ndjson (`collect.logs[0].queries`): 1 of 2 records are malformed"),
+        ([], [EVENT], "queries.ndjson (`collect.logs[0].queries`): expected records, found none"),
+        (
+            [{"query": "tea", "id": 1}],
+            [EVENT],
+            "expected records with query_id, user_query and client_id; found 1 and none of use",
+        ),
+        (
+            [QUERY],
+            [{"clicked": "d1"}],
+            "expected records with query_id, object_id and one of the actions; found 1 and none of use",
+        ),
+    ],
+)
+def test_a_log_that_is_none_is_told(tmp_path: Path, queries: list[Any], events: list[Any], told: str) -> None:
+    """By file and knob."""
+    with pytest.raises(InputError) as caught:
+        clicklog.staged(written(tmp_path, queries, events), clicklog.rule(), clicklog.UBI)
+    assert told in str(caught.value)
+
+
+def test_a_log_that_is_not_there_is_told(tmp_path: Path) -> None:
+    """The knob may be mended or emptied."""
+    with pytest.raises(
+        InputError, match=r"queries\.ndjson: expected a search log, found no file; mend `collect\.logs\[0\]\.queries`"
+    ):
+        clicklog.staged(tmp_path, clicklog.rule(), clicklog.UBI)
