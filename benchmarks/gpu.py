@@ -257,7 +257,13 @@ def training(model: SentenceTransformer, shape: Shape, on: Machine, limit: float
     columns = [features(model, one, on) for one in texts]
     lengths = [int(n) for column in columns for n in column["attention_mask"].sum(dim=1)]
     plain = MultipleNegativesRankingLoss(model)
-    own = PackedRankingLoss(model, masks(shape.batch, 2), scale=20.0, batch_tokens=encoding.batch_tokens(model.device))
+    own = PackedRankingLoss(
+        model,
+        masks(shape.batch, 2),
+        np.ones(shape.batch, np.float32),
+        scale=20.0,
+        batch_tokens=encoding.batch_tokens(model.device),
+    )
 
     both = {
         "plain": lambda: stepped(model, plain, columns, on, dropout=0.1),
@@ -272,7 +278,9 @@ def cached(model: SentenceTransformer, shape: Shape, rows: int, on: Machine, lim
     columns = [features(model, made_texts(rows, median, seed), on) for median, seed in ((8, 1), (_MEDIAN, 2))]
     lengths = [int(n) for column in columns for n in column["attention_mask"].sum(dim=1)]
     plain = CachedMultipleNegativesRankingLoss(model, mini_batch_size=min(rows, 512))
-    own = CachedRankingLoss(model, masks(rows, 1), scale=20.0, batch_tokens=encoding.batch_tokens(model.device))
+    own = CachedRankingLoss(
+        model, masks(rows, 1), np.ones(rows, np.float32), scale=20.0, batch_tokens=encoding.batch_tokens(model.device)
+    )
 
     both = {
         "plain": lambda: stepped(model, plain, columns, on, dropout=0.1),

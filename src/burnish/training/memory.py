@@ -36,7 +36,7 @@ def room(model: nn.Module, device: torch.device, trial: Callable[[], tuple[Tenso
         device: where it computes.
         trial: a forward pass of some texts; returns its output, with its graph, and its tokens.
     """
-    if device.type != "cuda":
+    if device.type != "cuda" or not torch.is_grad_enabled():
         return EVERYTHING
     if model not in _known:
         before = torch.cuda.memory_allocated(device)
