@@ -26,11 +26,11 @@ from sentence_transformers import SentenceTransformer, SentenceTransformerTraine
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
 from burnish import knobs, tables
+from burnish.arrays import Vectors
 from burnish.documents import sources
 from burnish.documents.sources import BeirSource
 from burnish.embedding import encoding, models
 from burnish.embedding.teachers import Embedder, teacher
-from burnish.embedding.vectors import Vectors
 from burnish.errors import InputError, run
 from burnish.evaluation import measures
 from burnish.evaluation.measures import MAIN

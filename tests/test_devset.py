@@ -8,8 +8,8 @@ import pytest
 from sentence_transformers import SentenceTransformer
 
 from burnish import tables
+from burnish.arrays import Vectors
 from burnish.embedding import encoding, models
-from burnish.embedding.vectors import Vectors
 from burnish.tables import PASSAGES, QRELS, QUERIES
 from burnish.training import devset
 from burnish.training.devset import DevMeasure, DevSet

@@ -45,9 +45,10 @@ def test_no_text_gives_no_vector(model: SentenceTransformer) -> None:
 
 
 def test_bfloat16_is_near(model: SentenceTransformer) -> None:
-    """Less precise, still the same neighbours: cosine above 0.99."""
+    """Less precise, still the same neighbours: cosine above 0.9998; the model keeps its own weights."""
     one, other = encoding.encoder(model, "passage", bf16=True)(TEXTS[:2]), encoding.encoder(model, "passage")(TEXTS[:2])
-    assert ((one * other).sum(axis=1) > 0.99).all()
+    assert ((one * other).sum(axis=1) > 0.9998).all()
+    assert model[0].auto_model.dtype == torch.float32
 
 
 def test_each_role_has_its_prompt(base_model: Path) -> None:

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from burnish import tables
-from burnish.embedding.vectors import Vectors
+from burnish.arrays import Vectors
 from burnish.tables import NEGATIVES, PASSAGES, QRELS, QUERIES
 from burnish.training import mining
 from burnish.training.mining import Mined, Rule, hard_negatives

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from burnish.embedding.vectors import Vectors
+from burnish.arrays import Vectors
 from burnish.search import nearest
 
 
@@ -49,6 +49,19 @@ def test_equal_scores_come_in_the_order_of_the_passages() -> None:
     """Of 200 passages with one vector the first come first, even where the cut falls among them."""
     passages = np.repeat(unit(1, 8, 1), 200, axis=0)
     assert nearest.exact(passages[:1], passages, 5)[0].tolist() == [[0, 1, 2, 3, 4]]
+
+
+@pytest.mark.parametrize(("passages", "k"), [(7, 3), (64, 64), (101, 10), (1000, 1), (1003, 40)])
+def test_exact_is_a_stable_sort_among_many_equal_scores(passages: int, k: int) -> None:
+    """Whatever the number of passages, and with a handful of distinct scores, best first and then in the passages' order."""
+    draw = np.random.default_rng(passages)
+    found = draw.integers(0, 3, (passages, 2)).astype(np.float32)
+    asked = draw.integers(-1, 2, (9, 2)).astype(np.float32)
+    indices, scores = nearest.exact(asked, found, k)
+    whole = asked @ found.T
+    expected = np.argsort(-whole, axis=1, kind="stable")[:, :k]
+    assert np.array_equal(indices, expected)
+    assert np.array_equal(scores, np.take_along_axis(whole, expected, axis=1))
 
 
 def test_approximate_finds_nearly_all_that_exact_finds() -> None:

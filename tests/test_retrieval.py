@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from burnish import tables
-from burnish.embedding.vectors import Vectors
+from burnish.arrays import Vectors
 from burnish.search import retrieval
 from burnish.tables import DOCUMENTS, PASSAGES, QUERIES, RUNS
 

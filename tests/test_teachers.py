@@ -11,9 +11,9 @@ import torch
 from sentence_transformers import CrossEncoder
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
+from burnish.arrays import Vectors
 from burnish.embedding import models
 from burnish.embedding.teachers import Embedder, PairScorer, teacher
-from burnish.embedding.vectors import Vectors
 from burnish.errors import InputError
 
 QUERIES = ["how to cook", "how to sail", "how to cook"]

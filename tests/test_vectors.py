@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from burnish.arrays import Vectors
 from burnish.embedding import vectors
-from burnish.embedding.vectors import Vectors, VectorStore
+from burnish.embedding.vectors import VectorStore
 from burnish.errors import InputError
 
 

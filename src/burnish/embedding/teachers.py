@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
 
+from burnish.arrays import Vectors
 from burnish.embedding import encoding, models
-from burnish.embedding.vectors import Vectors, VectorStore
+from burnish.embedding.vectors import VectorStore
 from burnish.errors import InputError
 
 _PAIRS = 32  # of one forward pass of a cross-encoder

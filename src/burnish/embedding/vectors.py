@@ -7,12 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from burnish import atomic
+from burnish.arrays import Vectors
 from burnish.errors import InputError
-
-Vectors = NDArray[np.float32]
 
 _SHARD = 16_384  # texts computed between two writes: what a kill can cost
 

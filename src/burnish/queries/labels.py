@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 
 from burnish import tables
+from burnish.arrays import Vectors
 from burnish.embedding import vectors
-from burnish.embedding.vectors import Vectors
 from burnish.errors import InputError
 from burnish.evaluation import measures
 from burnish.queries import formats

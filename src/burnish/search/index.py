@@ -9,8 +9,8 @@ import polars as pl
 from usearch.index import Index
 
 from burnish import atomic, tables
+from burnish.arrays import Vectors
 from burnish.embedding import encoding, models
-from burnish.embedding.vectors import Vectors
 from burnish.errors import InputError
 from burnish.tables import PASSAGES
 

@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 
 from burnish import tables
+from burnish.arrays import Vectors
 from burnish.embedding import encoding, models
-from burnish.embedding.vectors import Vectors
 from burnish.search import lexical
 from burnish.search.nearest import Indices, exact
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from burnish.embedding.vectors import Vectors
+from burnish.arrays import Vectors
 from burnish.search.nearest import exact
 
 MOST = 10  # further answers; a query that more passages seem to answer says too little to train on

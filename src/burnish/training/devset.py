@@ -9,8 +9,8 @@ import polars as pl
 from sentence_transformers import SentenceTransformer
 
 from burnish import tables
+from burnish.arrays import Vectors
 from burnish.embedding import encoding
-from burnish.embedding.vectors import Vectors
 from burnish.evaluation import measures
 from burnish.search import retrieval
 from burnish.search.nearest import exact

@@ -14,8 +14,11 @@ from sentence_transformers.sentence_transformer.losses import (
 )
 from sentence_transformers.util import cos_sim
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
+from burnish.embedding import flat
 from burnish.embedding.encoding import batches
+from burnish.training import memory
 from burnish.training.masks import BatchMask, FalseNegatives
 
 Features = dict[str, Tensor]
@@ -25,6 +28,8 @@ Hardness = Literal["none", "in_batch_negatives", "hard_negatives", "all_negative
 QUERY_TO_DOCUMENT: tuple[Direction, ...] = ("query_to_doc",)
 # GIST (arXiv:2402.16829) also keeps queries apart from queries and positives from positives, where its guide lets it.
 GUIDED: tuple[Direction, ...] = ("query_to_doc", "query_to_query", "doc_to_doc")
+
+_TRIAL_TEXTS = 16  # whose forward pass tells what a token costs in memory
 
 
 @dataclass(frozen=True)
@@ -178,6 +183,8 @@ def _penalties(loss: MultipleNegativesRankingLoss, scores: Tensor, rows: range, 
 def packed_embeddings(model: Any, columns: Sequence[Features], batch_tokens: int) -> list[Tensor]:
     """The embeddings of each column, shape (rows, dimensions), every distinct text computed once, in length order.
 
+    On a GPU the passes that its memory does not hold are computed again for the backward pass (`memory`).
+
     Args:
         model: maps features to features with `sentence_embedding`.
         columns: padded features, each value of shape (rows, longest).
@@ -185,17 +192,28 @@ def packed_embeddings(model: Any, columns: Sequence[Features], batch_tokens: int
     """
     longest = max(column["input_ids"].shape[1] for column in columns)
     keys = [name for name in ("input_ids", "attention_mask", "token_type_ids") if name in columns[0]]
-    stacked = {name: torch.cat([nn.functional.pad(c[name], (0, longest - c[name].shape[1])) for c in columns]) for name in keys}
+    stacked: Features = {
+        name: torch.cat([nn.functional.pad(c[name], (0, longest - c[name].shape[1])) for c in columns]) for name in keys
+    }
     pair = torch.stack([stacked["input_ids"], stacked["attention_mask"]], dim=1).flatten(1).cpu().numpy()
     _, first, inverse = np.unique(pair, axis=0, return_index=True, return_inverse=True)
     lengths = stacked["attention_mask"].sum(dim=1).cpu().numpy()[first]
     order = np.argsort(-lengths, kind="stable")
-    embedded = []
-    for batch in batches(lengths.tolist(), order.tolist(), batch_tokens):
+    device = stacked["input_ids"].device
+
+    def embeddings(batch: list[int]) -> Tensor:
+        rows = torch.from_numpy(first[batch]).to(device)
         width = int(lengths[batch].max())
-        rows = torch.from_numpy(first[batch]).to(stacked["input_ids"].device)
-        embedded.append(model({name: value[rows, :width] for name, value in stacked.items()})["sentence_embedding"])
+        features: Features = {name: value[rows, :width] for name, value in stacked.items()}
+        return flat.sentence_embeddings(model, features, lengths[batch].tolist())
+
+    some = order[:_TRIAL_TEXTS].tolist()
+    room = memory.room(model, device, lambda: (embeddings(some), len(some) * int(lengths[some].max())))
+    embedded, kept = [], 0
+    for batch in batches(lengths.tolist(), order.tolist(), int(min(batch_tokens, room.one_pass))):
+        kept += len(batch) * int(lengths[batch].max())
+        embedded.append(embeddings(batch) if kept <= room.kept else checkpoint(embeddings, batch, use_reentrant=False))
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
-    where = torch.from_numpy(place[inverse.reshape(-1)]).to(stacked["input_ids"].device)
+    where = torch.from_numpy(place[inverse.reshape(-1)]).to(device)
     return list(torch.cat(embedded)[where].split([len(column["input_ids"]) for column in columns]))

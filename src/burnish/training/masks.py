@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from burnish.embedding.vectors import Vectors
+from burnish.arrays import Vectors
 
 
 @dataclass(frozen=True)

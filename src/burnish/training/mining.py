@@ -12,7 +12,7 @@ import polars as pl
 from tqdm import tqdm
 
 from burnish import atomic, tables
-from burnish.embedding.vectors import Vectors
+from burnish.arrays import Vectors
 from burnish.search import lexical
 from burnish.search.nearest import SEARCHES
 

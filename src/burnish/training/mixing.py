@@ -10,8 +10,8 @@ import polars as pl
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from burnish.arrays import Vectors
 from burnish.documents import duplicates
-from burnish.embedding.vectors import Vectors
 from burnish.errors import InputError
 from burnish.queries.judgments import Judged, Shares, held_out_split
 from burnish.search.nearest import exact

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from burnish.embedding.vectors import Vectors
+from burnish.arrays import Vectors
 from burnish.training.mining import Mined, Rule, from_tables
 from burnish.training.parts import Part
 

@@ -9,7 +9,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss
 from torch import nn
 
-from burnish.embedding.vectors import Vectors
+from burnish.arrays import Vectors
 from burnish.errors import InputError
 from burnish.training.losses import (
     GUIDED,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from burnish.embedding.vectors import Vectors
+from burnish.arrays import Vectors
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize
 
 from burnish import atomic
+from burnish.arrays import Vectors
 from burnish.embedding import encoding, models
-from burnish.embedding.vectors import Vectors
 from burnish.errors import InputError
 from burnish.search.nearest import exact
 from burnish.search.retrieval import truncated

@@ -10,9 +10,9 @@ import polars as pl
 from sentence_transformers import SentenceTransformer
 
 from burnish import atomic, tables
+from burnish.arrays import Vectors
 from burnish.embedding import models
 from burnish.embedding.teachers import Embedder, Teacher
-from burnish.embedding.vectors import Vectors
 from burnish.training import guidance, negatives, objectives, trainer
 from burnish.training.devset import DevMeasure, DevSet
 from burnish.training.mining import Rule

@@ -9,7 +9,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from burnish import tables
-from burnish.embedding.vectors import Vectors
+from burnish.arrays import Vectors
 from burnish.training.masks import FalseNegatives
 from burnish.training.parts import Part
 

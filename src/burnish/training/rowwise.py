@@ -17,7 +17,7 @@ from sentence_transformers.sentence_transformer.losses.triplet import TripletDis
 from sentence_transformers.util import pairwise_cos_sim
 from torch import Tensor
 
-from burnish.embedding.vectors import Vectors
+from burnish.arrays import Vectors
 from burnish.training.losses import Features, packed_embeddings
 from burnish.training.masks import FalseNegatives
 

@@ -22,7 +22,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from burnish import atomic
 from burnish.embedding import encoding
-from burnish.training import adapters, batches, judge, losses, masks, objectives, rowwise
+from burnish.training import adapters, batches, judge, losses, masks, memory, objectives, rowwise
 from burnish.training.adapters import Adapters
 from burnish.training.batches import GroupedBatches
 from burnish.training.curve import learning_curve
@@ -32,6 +32,7 @@ from burnish.training.objectives import Objective
 from burnish.training.rows import TrainingSet
 
 _SMALLEST_BATCH = 32  # below it in-batch negatives run out; passes repeat instead
+_TOKENIZERS = 4  # processes that tokenize the next batches while a GPU computes
 _FINISHED = "finished.json"  # the trainer's log, once a job has come to its end
 
 
@@ -130,6 +131,8 @@ def trained(
             module.p = 0.0
     lora = Adapters(model, recipe.lora_rank, recipe.seed) if recipe.lora_rank else None
     torch.use_deterministic_algorithms(mode=True, warn_only=model.device.type != "cpu")
+    # Torch fills new memory to make bugs show; that takes 3 % of a step. A property of the module, which its stub lacks.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     rows = data.dataset()
     arguments = _arguments(model, recipe, rows, checkpoints)
     referee = Judge(before, measure, checkpoints, int(arguments.save_steps), recipe.patience)
@@ -166,6 +169,7 @@ def _arguments(
     model: SentenceTransformer, recipe: Recipe, rows: Dataset, checkpoints: Path
 ) -> SentenceTransformerTrainingArguments:
     """The trainer's settings for a recipe that is fitted to `rows`."""
+    bf16, on_gpu = encoding.bf16_is_faster(model.device), model.device.type == "cuda"
     steps = recipe.epochs * math.ceil(len(rows) / recipe.batch_size)
     every = max(1, steps // recipe.evaluations)
     prompts = {column: encoding.prompt(model, "query" if column == "query" else "passage") for column in rows.column_names}
@@ -175,7 +179,8 @@ def _arguments(
         per_device_train_batch_size=recipe.batch_size,
         learning_rate=recipe.learning_rate,
         warmup_steps=round(recipe.warmup_share * steps),
-        bf16=encoding.bf16_is_faster(model.device),
+        bf16=bf16,
+        fp16=on_gpu and not bf16,  # a GPU older than bf16
         use_cpu=model.device.type == "cpu",  # without it the trainer takes bf16 for a GPU's
         eval_strategy="no",
         save_strategy="steps",
@@ -187,7 +192,8 @@ def _arguments(
         full_determinism=False,
         report_to="none",
         disable_tqdm=None,
-        dataloader_pin_memory=model.device.type == "cuda",
+        dataloader_pin_memory=on_gpu,
+        dataloader_num_workers=_TOKENIZERS if on_gpu else 0,  # a CPU has no cores to spare
     )
 
 
@@ -228,7 +234,7 @@ def job_digest(recipe: Recipe, data: TrainingSet, model_digest: str, dev_digest:
     texts = hashlib.sha256("\0".join(data.texts).encode()).hexdigest()
     code = [
         hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest()
-        for module in (encoding, masks, losses, rowwise, objectives, adapters, batches, judge, sys.modules[__name__])
+        for module in (encoding, masks, losses, rowwise, objectives, adapters, memory, batches, judge, sys.modules[__name__])
     ]
     whole = json.dumps([asdict(recipe), data.masks.threshold, rows, texts, model_digest, dev_digest, code])
     return hashlib.sha256(whole.encode()).hexdigest()[:32]

