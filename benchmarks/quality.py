@@ -39,6 +39,7 @@ from burnish.queries.judgments import Shares
 from burnish.search import retrieval
 from burnish.tables import PASSAGES
 from burnish.training import devset, mining, objectives, rounds
+from burnish.training.masks import Suspicion
 from burnish.training.mining import Rule
 from burnish.training.parts import Part
 from burnish.training.rounds import Material, Miner
@@ -70,7 +71,7 @@ class Settings:
 
     rule: Rule
     recipe: Recipe
-    threshold: float
+    suspicion: Suspicion
     dev_pool: int
     guide: str
     teacher: str
@@ -187,7 +188,7 @@ def burnished(folder: Path, given: Data, settings: Settings) -> Result:
         )
         recipe = replace(settings.recipe, guide=guide.digest if guide else "base", teacher=taught.digest if taught else "")
         found = rounds.trained(
-            Material(folder, parts, given.qrels, known, (dev, None), settings.threshold, guide, taught),
+            Material(folder, parts, given.qrels, known, (dev, None), settings.suspicion, guide, taught),
             mined.rows,
             recipe,
             rounds=settings.rounds,
@@ -254,7 +255,7 @@ def settings(params: Path, seed: int) -> Settings:
         hardness_strength=train.hardness_strength,
     )
     others = (train.guide, train.teacher, train.rounds)
-    return Settings(mine.rule(), Recipe(**chosen), train.false_negative_threshold, train.dev_pool, *others)
+    return Settings(mine.rule(), Recipe(**chosen), train.suspicion(), train.dev_pool, *others)
 
 
 def fetch(params: Path, model: str | None, out: Path) -> None:
