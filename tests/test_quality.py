@@ -210,6 +210,7 @@ def test_all_systems_on_one_folder(beir: Path, params: Path) -> None:
     assert 0 < burnish["kept@64"] <= 1.2
 
 
+@pytest.mark.deep
 def test_the_learning_curve(beir: Path, params: Path) -> None:
     """The base and a row a share, ascending; a gain is what stands in the row less the base."""
     base, some, whole = printed(curve.main, beir, "--params", params, "--share", 100, "--share", 50)
