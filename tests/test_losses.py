@@ -113,9 +113,9 @@ def guided(model: SentenceTransformer, threshold: float) -> FalseNegatives:
 def test_a_width_counts_by_its_share_to_the_power(model: SentenceTransformer) -> None:
     """384 and 96 at power 1: the whole is the one loss and a quarter of the other."""
     columns, labels = features(model, QUERIES, POSITIVES, NEGATIVES), torch.arange(ROWS)
-    one, other = (float(built("mnrl", model, masks(), [width])(columns, labels)) for width in (384, 96))
+    one, other = (built("mnrl", model, masks(), [width])(columns, labels).item() for width in (384, 96))
     whole = objectives.loss(model, objective("mnrl", masks()), [384, 96], 1.0)
-    assert float(whole(columns, labels)) == pytest.approx(one + other / 4, abs=1e-5)
+    assert whole(columns, labels).item() == pytest.approx(one + other / 4, abs=1e-5)
 
 
 @pytest.mark.parametrize("widths", [[384], [384, 64]])
