@@ -36,7 +36,8 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from burnish.embedding import encoding
-from burnish.training.losses import CachedRankingLoss, FalseNegatives, PackedRankingLoss
+from burnish.training.losses import CachedRankingLoss, Contrast, PackedRankingLoss
+from burnish.training.masks import FalseNegatives, Suspicion
 
 _WORDS = 30_000
 _LONGEST = 256  # tokens
@@ -222,7 +223,7 @@ def masks(rows: int, columns: int, seed: int = 0) -> FalseNegatives:
     random = np.random.default_rng(seed)
     candidates = np.arange(rows * columns).reshape(columns, rows).T
     queries, passages = (random.standard_normal((count, 16)).astype(np.float32) for count in (rows, rows * columns))
-    return FalseNegatives(queries, passages, candidates, [frozenset({at}) for at in range(rows)], 0.98)
+    return FalseNegatives(queries, passages, candidates, [frozenset({at}) for at in range(rows)], Suspicion(0.98, 0.9))
 
 
 def stepped(
@@ -261,8 +262,7 @@ def training(model: SentenceTransformer, shape: Shape, on: Machine, limit: float
         model,
         masks(shape.batch, 2),
         np.ones(shape.batch, np.float32),
-        scale=20.0,
-        batch_tokens=encoding.batch_tokens(model.device),
+        Contrast(20.0, encoding.batch_tokens(model.device)),
     )
 
     both = {
@@ -279,7 +279,7 @@ def cached(model: SentenceTransformer, shape: Shape, rows: int, on: Machine, lim
     lengths = [int(n) for column in columns for n in column["attention_mask"].sum(dim=1)]
     plain = CachedMultipleNegativesRankingLoss(model, mini_batch_size=min(rows, 512))
     own = CachedRankingLoss(
-        model, masks(rows, 1), np.ones(rows, np.float32), scale=20.0, batch_tokens=encoding.batch_tokens(model.device)
+        model, masks(rows, 1), np.ones(rows, np.float32), Contrast(20.0, encoding.batch_tokens(model.device))
     )
 
     both = {

@@ -17,6 +17,7 @@ from burnish.embedding.teachers import Embedder, Teacher, teacher
 from burnish.errors import InputError
 from burnish.tables import NEGATIVES, PASSAGES, QRELS, QUERIES
 from burnish.training import devset, guidance, negatives, rounds, trainer
+from burnish.training.masks import Suspicion
 from burnish.training.mining import Rule
 from burnish.training.parts import Part
 from burnish.training.rounds import Material, Miner
@@ -55,7 +56,7 @@ def material(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Material:
     """What is trained on, with the base's vectors, no guide and no teacher."""
     own, qrels, known = part(small, tmp_path_factory.mktemp("store"))
     dev = devset.dev_set(own.queries, qrels, own.passages, own.vectors, known, per_query=2)
-    return Material(small, {"domain": own}, qrels, known, (dev, None), 2.0, None, None)
+    return Material(small, {"domain": own}, qrels, known, (dev, None), Suspicion(2.0, -1.0), None, None)
 
 
 def mined(material: Material, rule: Rule = RULE) -> pl.DataFrame:
@@ -151,7 +152,7 @@ def test_a_cross_encoder_teaches(material: Material, base_model: Path, tmp_path:
     judge = trained_judge(cross_encoder(tmp_path / "judge", base_model), tmp_path)
     for name in ("margin-mse", "kl"):
         taught = replace(material, teacher=judge)
-        recipe = replace(RECIPE, loss=name, epochs=4, learning_rate=3e-3, teacher=judge.digest)
+        recipe = replace(RECIPE, loss=name, epochs=4, learning_rate=1e-3, teacher=judge.digest)
         weights, summary = run(taught, tmp_path / name, count=1, recipe=recipe)
         assert summary["dev"]["best"] > summary["dev"]["base"] + 0.05, name
         assert summary["recipe"]["teacher"] == judge.digest
