@@ -12,11 +12,10 @@ from burnish.embedding import models, vectors
 from burnish.embedding.teachers import teacher
 from burnish.errors import InputError, run
 from burnish.knobs import Knobs
-from burnish.search.retrieval import passage_languages
-from burnish.tables import DOCUMENTS, NEGATIVES, PASSAGES, QRELS, QUERIES
+from burnish.tables import NEGATIVES, QRELS, QUERIES
+from burnish.training import parts
 from burnish.training.mining import Rule
 from burnish.training.negatives import of_parts
-from burnish.training.parts import Part
 
 
 class DenoiseKnobs(Knobs):
@@ -74,17 +73,8 @@ def main(params: Path, corpus: Path, documents: Path, general: Path, training: P
     qrels = tables.read(QRELS, training / "qrels.parquet")
     ids = queries["query_id"].to_list()
     known = dict(zip(ids, vectors.read(training / "vectors.parquet", ids), strict=True))
-    named = tables.read(DOCUMENTS, documents)
-    parts = {}
-    is_general = pl.col("origin") == "general"
-    for name, source, embedded, asked in (
-        ("domain", corpus, passage_vectors, queries.filter(~is_general)),
-        ("general", general, general_vectors, queries.filter(is_general)),
-    ):
-        passages = tables.read(PASSAGES, source)
-        languages = passage_languages(passages, named, asked["language"].mode().sort()[0]) if asked.height else ()
-        parts[name] = Part(asked, passages, vectors.read(embedded, passages["passage_id"].to_list()), languages)
-    made, counts = of_parts(parts, qrels, known, rule, judge.relevance if judge else None)
+    read = parts.read(queries, documents, domain=(corpus, passage_vectors), general=(general, general_vectors))
+    made, counts = of_parts(read, qrels, known, rule, judge.relevance if judge else None)
     with atomic.folder(out) as folder:
         tables.write(made, NEGATIVES, folder / "negatives.parquet")
         rule.write(folder / "rule.json")

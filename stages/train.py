@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import click
-import polars as pl
 from pydantic import Field
 
 from burnish import atomic, knobs, tables
@@ -12,13 +11,11 @@ from burnish.embedding import models, vectors
 from burnish.embedding.teachers import Embedder, teacher
 from burnish.errors import InputError, run
 from burnish.knobs import Knobs
-from burnish.search.retrieval import passage_languages
-from burnish.tables import DOCUMENTS, NEGATIVES, PASSAGES, QRELS, QUERIES
-from burnish.training import curve, devset, objectives, rounds
+from burnish.tables import NEGATIVES, QRELS, QUERIES
+from burnish.training import curve, devset, objectives, parts, rounds
 from burnish.training.losses import Hardness
 from burnish.training.masks import Suspicion
 from burnish.training.mining import Rule
-from burnish.training.parts import Part
 from burnish.training.rounds import Material, Miner
 from burnish.training.trainer import Recipe
 
@@ -104,26 +101,17 @@ def main(params: Path, model: Path, corpus: Path, documents: Path, general: Path
     )
     queries = tables.read(QUERIES, rows / "queries.parquet")
     qrels = tables.read(QRELS, rows / "qrels.parquet")
+    read = parts.read(queries, documents, domain=(corpus, passage_vectors), general=(general, general_vectors))
     mined = tables.read(NEGATIVES, negatives / "negatives.parquet")
     rule = Rule.read(negatives / "rule.json")
-    named = tables.read(DOCUMENTS, documents)
-    parts = {}
-    is_general = pl.col("origin") == "general"
-    for name, source, embedded, own in (
-        ("domain", corpus, passage_vectors, queries.filter(~is_general)),
-        ("general", general, general_vectors, queries.filter(is_general)),
-    ):
-        passages = tables.read(PASSAGES, source)
-        languages = passage_languages(passages, named, own["language"].mode().sort()[0]) if own.height else ()
-        parts[name] = Part(own, passages, vectors.read(embedded, passages["passage_id"].to_list()), languages)
     ids = queries["query_id"].to_list()
     known = dict(zip(ids, vectors.read(rows / "vectors.parquet", ids), strict=True))
     domain_dev, general_dev = (
         devset.dev_set(part.queries, qrels, part.passages, part.vectors, known, per_query=chosen.dev_pool)
-        for part in parts.values()
+        for part in read.values()
     )
     judge = teacher(models.located(rule.denoise, "mine.denoise"), store, "mine.denoise") if rule.denoise else None
-    material = Material(model, parts, qrels, known, (domain_dev, general_dev), chosen.suspicion(), guide, taught)
+    material = Material(model, read, qrels, known, (domain_dev, general_dev), chosen.suspicion(), guide, taught)
     found = rounds.trained(
         material,
         mined,
