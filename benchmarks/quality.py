@@ -201,20 +201,10 @@ def stage_knobs(params: Path, stage: str) -> Any:
 def settings(params: Path, seed: int) -> Settings:
     """The knobs of mining and training in the params file, with another seed."""
     mine, train = stage_knobs(params, "mine"), stage_knobs(params, "train")
-    if mine.first_rank > mine.last_rank:
-        raise InputError(f"mine: first_rank {mine.first_rank} is beyond last_rank {mine.last_rank}; no rank is left")
-    chosen = train.model_dump(include=set(Recipe.__dataclass_fields__)) | {"widths": tuple(train.widths), "seed": seed}
     if mine.denoise.model:
         raise InputError('mine.denoise: this benchmark mines without it; set its model to ""')
-    objectives.check(
-        train.loss,
-        teacher=train.teacher,
-        guide=train.guide,
-        hardness=train.hardness,
-        hardness_strength=train.hardness_strength,
-    )
     others = (train.guide, train.teacher, train.rounds)
-    return Settings(mine.rule(), Recipe(**chosen), train.suspicion(), train.dev_pool, *others)
+    return Settings(mine.rule(), replace(train.recipe(), seed=seed), train.suspicion(), train.dev_pool, *others)
 
 
 def fetch(params: Path, model: str | None, out: Path) -> None:
@@ -235,10 +225,7 @@ def based(params: Path, model: str | None, chosen: Settings) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as temporary, redirect_stdout(sys.stderr):
         folder = Path(temporary) / "base"
         fetch(params, model, folder)
-        if max(chosen.recipe.widths) > (full := models.load(folder).get_embedding_dimension() or 0):
-            raise InputError(
-                f"train.widths: {max(chosen.recipe.widths)} is larger than the model's {full} dimensions; leave it out"
-            )
+        objectives.check_widths(chosen.recipe.widths, models.load(folder))
         yield folder
 
 

@@ -38,7 +38,15 @@ class MineKnobs(Knobs):
     denoise: DenoiseKnobs
 
     def rule(self) -> Rule:
-        """The rule that these knobs state."""
+        """The rule that these knobs state.
+
+        Raises:
+            InputError: knobs that do not fit together.
+        """
+        if self.first_rank > self.last_rank:
+            raise InputError(f"mine: first_rank {self.first_rank} is beyond last_rank {self.last_rank}; no rank is left")
+        if len(set(self.miners)) < len(self.miners):
+            raise InputError(f"mine.miners: {self.miners} names one twice; name each once")
         given = self.model_dump(exclude={"denoise"}) | {"miners": tuple(self.miners)}
         return Rule(**given, denoise=self.denoise.model, denoise_share=self.denoise.max_share)
 
@@ -63,10 +71,6 @@ class MineKnobs(Knobs):
 def main(params: Path, corpus: Path, documents: Path, general: Path, training: Path, passage_vectors: Path, general_vectors: Path, store: Path, out: Path) -> None:  # fmt: skip
     """Training set, base vectors -> negatives, counts."""
     chosen = knobs.section(params, "mine", MineKnobs)
-    if chosen.first_rank > chosen.last_rank:
-        raise InputError(f"mine: first_rank {chosen.first_rank} is beyond last_rank {chosen.last_rank}; no rank is left")
-    if len(set(chosen.miners)) < len(chosen.miners):
-        raise InputError(f"mine.miners: {chosen.miners} names one twice; name each once")
     rule = chosen.rule()
     judge = teacher(models.located(rule.denoise, "mine.denoise"), store, "mine.denoise") if rule.denoise else None
     queries = tables.read(QUERIES, training / "queries.parquet").filter(pl.col("split") == "train")

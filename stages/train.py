@@ -1,5 +1,6 @@
 """Fine-tune the base model on the training set and its negatives."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ from pydantic import Field
 from burnish import atomic, knobs, tables
 from burnish.embedding import models, vectors
 from burnish.embedding.teachers import Embedder, teacher
-from burnish.errors import InputError, run
+from burnish.errors import run
 from burnish.knobs import Knobs
 from burnish.tables import NEGATIVES, QRELS, QUERIES
 from burnish.training import curve, devset, objectives, parts, rounds
@@ -49,6 +50,22 @@ class TrainKnobs(Knobs):
     dev_pool: Annotated[int, Field(ge=1)]
     seed: Annotated[int, Field(ge=0)]
 
+    def recipe(self) -> Recipe:
+        """The recipe that these knobs state, so far with the base as guide and without a teacher.
+
+        Raises:
+            InputError: knobs that do not fit together.
+        """
+        objectives.check(
+            self.loss,
+            teacher=self.teacher,
+            guide=self.guide,
+            hardness=self.hardness,
+            hardness_strength=self.hardness_strength,
+        )
+        own = self.model_dump(include=set(Recipe.__dataclass_fields__) - {"guide", "teacher"})
+        return Recipe(**own | {"widths": tuple(self.widths)})
+
     def suspicion(self) -> Suspicion:
         """When an in-batch passage is taken for an answer."""
         return Suspicion(self.false_negative_threshold, self.false_negative_likeness)
@@ -80,25 +97,11 @@ class TrainKnobs(Knobs):
 def main(params: Path, model: Path, corpus: Path, documents: Path, general: Path, rows: Path, negatives: Path, passage_vectors: Path, general_vectors: Path, store: Path, checkpoints: Path, out: Path, curves: Path) -> None:  # fmt: skip
     """Training set, negatives, base -> tuned model, learning curve."""
     chosen = knobs.section(params, "train", TrainKnobs)
-    objectives.check(
-        chosen.loss,
-        teacher=chosen.teacher,
-        guide=chosen.guide,
-        hardness=chosen.hardness,
-        hardness_strength=chosen.hardness_strength,
-    )
-    if max(chosen.widths) > (full := models.load(model).get_embedding_dimension() or 0):
-        raise InputError(f"train.widths: {max(chosen.widths)} is larger than the model's {full} dimensions; leave it out")
+    recipe = chosen.recipe()
+    objectives.check_widths(recipe.widths, models.load(model))
     guide = Embedder.at(models.located(chosen.guide, "train.guide"), store) if chosen.guide != "base" else None
     taught = teacher(models.located(chosen.teacher, "train.teacher"), store, "train.teacher") if chosen.teacher else None
-    recipe = Recipe(
-        **chosen.model_dump(include=set(Recipe.__dataclass_fields__))
-        | {
-            "widths": tuple(chosen.widths),
-            "guide": guide.digest if guide else "base",
-            "teacher": taught.digest if taught else "",
-        }
-    )
+    recipe = replace(recipe, guide=guide.digest if guide else "base", teacher=taught.digest if taught else "")
     queries = tables.read(QUERIES, rows / "queries.parquet")
     qrels = tables.read(QRELS, rows / "qrels.parquet")
     read = parts.read(queries, documents, domain=(corpus, passage_vectors), general=(general, general_vectors))

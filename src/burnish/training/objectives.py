@@ -108,6 +108,16 @@ def loss(model: SentenceTransformer, objective: Objective, widths: Sequence[int]
     return MatryoshkaLoss(model, built, matryoshka_dims=list(widths), matryoshka_weights=weights)
 
 
+def check_widths(widths: Sequence[int], model: SentenceTransformer) -> None:
+    """Refuse widths that the model does not have.
+
+    Raises:
+        InputError: the widest is larger than the model's vectors.
+    """
+    if max(widths) > (full := model.get_embedding_dimension() or 0):
+        raise InputError(f"train.widths: {max(widths)} is larger than the model's {full} dimensions; leave it out")
+
+
 def check(name: str, *, teacher: str, guide: str, hardness: str, hardness_strength: float) -> None:
     """Refuse knobs that the loss `name` would need and lacks, or would not listen to.
 
