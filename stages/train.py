@@ -170,7 +170,7 @@ def start(chosen: TrainKnobs, machine: int, meet: str, checkpoints: Path) -> Non
         flags = shlex.join([*sys.argv, "--meet", socket.gethostname(), "--machine"])
         click.echo(f"train: waits for the other machines; on each, in this folder, number N from 1:\n  python {flags} N")
     launch.start(
-        sys.argv,
+        [__file__, *sys.argv[1:]],
         processes=together.processes,
         machines=together.machines,
         machine=machine,

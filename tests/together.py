@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,14 @@ def fail(out: Path, how: str) -> None:
     (out / "went-on").touch()
 
 
+def wait() -> None:
+    """Tell that all have met, and never end."""
+    processes.wait()
+    if processes.first():
+        print("ready", flush=True)
+    threading.Event().wait()
+
+
 def gather(out: Path) -> None:
     """Loss and gradients of a shared batch of uneven parts, one process without a row of its own."""
     torch.manual_seed(0)
@@ -106,10 +115,12 @@ def main() -> None:
         gather(out)
     elif flags["work"] == "fail":
         fail(out, flags["how"])
+    elif flags["work"] == "wait":
+        wait()
     else:
         for name, job in flags["jobs"].items():
             (out / name).mkdir(exist_ok=True)
-            processes.shared(lambda: None)
+            processes.wait()
             train(Path(job.pop("base")), out / name, job)
 
 

@@ -6,7 +6,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -70,7 +70,7 @@ def start(command: Sequence[str], *, processes: int, machines: int, machine: int
 
 
 @contextmanager
-def _one_line(logs: Path, count: int) -> Any:
+def _one_line(logs: Path, count: int) -> Iterator[None]:
     """Turn what torchrun raises, and logs at length, into one exception with one line."""
     logging.disable(logging.CRITICAL)
     try:
@@ -117,12 +117,14 @@ def _order(failure: ProcessFailure) -> tuple[int, float]:
 def join() -> None:
     """Meet the other processes, in a process that `start` started; nothing in any other.
 
-    The environment then no longer tells of them, or Accelerate would cut batches and wrap the model by itself.
+    The environment then no longer tells of them, or Accelerate would cut batches and wrap the model by itself; transformers
+    would warn of that.
     """
     if not launched():
         return
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    logging.getLogger("transformers.training_args").addFilter(lambda told: "parallel_mode" not in told.getMessage())
     for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"):
         os.environ.pop(name, None)
 
@@ -138,5 +140,11 @@ def run(command: Callable[[], object]) -> NoReturn:
     """As errors.run; in a process that `start` started a failure is written down, and told by the one who started it."""
     if not launched():
         errors.run(command)
+
+    def together() -> None:
+        record(command)()
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
+
     sys.excepthook = lambda *_: None
-    errors.run(record(command), tell=lambda _: None)
+    errors.run(together, tell=lambda _: None)

@@ -46,6 +46,11 @@ def shared(compute: Callable[[], T]) -> T:
     return found
 
 
+def wait() -> None:
+    """Return once all processes have come here."""
+    shared(lambda: None)
+
+
 @cache
 def _patient_group() -> distributed.ProcessGroup:
     group: distributed.ProcessGroup = distributed.new_group(backend="gloo", timeout=_PATIENCE)
@@ -79,8 +84,10 @@ def gathered(columns: Sequence[Tensor], labels: Tensor) -> tuple[list[Tensor], T
     stacked: Tensor = _Gathered.apply(torch.stack(list(columns), dim=1), sizes)  # type: ignore[no-untyped-call]
     kept = np.sort(np.unique(whole.cpu().numpy(), return_index=True)[1])
     start, stop = np.searchsorted(kept, [sum(sizes[: rank()]), sum(sizes[: rank() + 1])]).tolist()
-    chosen = torch.from_numpy(kept).to(labels.device)
-    return list(stacked[chosen].unbind(dim=1)), whole[chosen], range(start, stop)
+    if len(kept) < len(whole):
+        chosen = torch.from_numpy(kept).to(labels.device)
+        stacked, whole = stacked[chosen], whole[chosen]
+    return list(stacked.unbind(dim=1)), whole, range(start, stop)
 
 
 class _Gathered(torch.autograd.Function):

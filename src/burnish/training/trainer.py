@@ -164,6 +164,7 @@ def trained(
     trainer.groups = data.passages[:, 0]
     history = _history(trainer, referee, checkpoints)
     model.load_state_dict(referee.best_weights(model))
+    processes.wait()  # before the first may remove them
     if lora:
         lora.merge()
     model.load_state_dict(interpolated(base, model.state_dict(), recipe.interpolation))
@@ -213,7 +214,9 @@ def _history(trainer: _Trainer, referee: Judge, checkpoints: Path) -> list[dict[
         return ended
     trainer.train(resume_from_checkpoint=processes.shared(lambda: _last_whole_checkpoint(checkpoints)))
     history: list[dict[str, float]] = trainer.state.log_history
-    processes.shared(lambda: atomic.write_json(finished, history, digits=30))  # then all find the best weights on the disk
+    if processes.first():
+        atomic.write_json(finished, history, digits=30)
+    processes.wait()  # for the best weights on the disk
     return history
 
 
