@@ -35,7 +35,7 @@ def started(out: Path, work: str, *, together: dict[str, Any] = TWO, **flags: An
 
 def ended(script: subprocess.Popen[str]) -> tuple[int, str]:
     """(exit status, what it told) of a script that was started."""
-    told = script.communicate()[1]
+    told = script.communicate(timeout=1800)[1]
     return script.returncode, told
 
 

@@ -93,9 +93,9 @@ class _MaskedScores:
 
 
 def _shares(weights: NDArray[np.float32], labels: Tensor, own: range) -> Tensor | None:
-    """What each of a batch's rows `own` counts in its weighted mean, 1 in sum over the batch; None for its plain mean."""
+    """What each of a batch's rows `own` counts in its weighted mean, 1 in sum over the batch; None: a lone process's plain mean."""
     all_rows = torch.from_numpy(weights[labels.cpu().numpy()]).to(labels.device)
-    if len(own) == len(labels) and bool((all_rows == all_rows[0]).all()):
+    if processes.count() == 1 and bool((all_rows == all_rows[0]).all()):
         return None
     return (all_rows / all_rows.sum())[own.start : own.stop]
 
