@@ -1,5 +1,8 @@
 """Fine-tune the base model on the training set and its negatives."""
 
+import shlex
+import socket
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -10,15 +13,23 @@ from pydantic import Field
 from burnish import atomic, knobs, tables
 from burnish.embedding import models, vectors
 from burnish.embedding.teachers import Embedder, teacher
-from burnish.errors import run
+from burnish.errors import InputError
 from burnish.knobs import Knobs
 from burnish.tables import NEGATIVES, QRELS, QUERIES
-from burnish.training import curve, devset, objectives, parts, rounds
+from burnish.training import curve, devset, launch, objectives, parts, processes, rounds
 from burnish.training.losses import Hardness
 from burnish.training.masks import Suspicion
 from burnish.training.mining import Rule
 from burnish.training.rounds import Material, Miner
 from burnish.training.trainer import Recipe
+
+
+class LaunchKnobs(Knobs):
+    """How many processes train together, and where the machines meet."""
+
+    processes: Annotated[int, Field(ge=1, le=64)]
+    machines: Annotated[int, Field(ge=1, le=1024)]
+    port: Annotated[int, Field(ge=1024, le=65535)]
 
 
 class TrainKnobs(Knobs):
@@ -36,6 +47,7 @@ class TrainKnobs(Knobs):
     epochs: Annotated[int, Field(ge=1, le=100)]
     min_steps: Annotated[int, Field(ge=0, le=100_000)]
     batch_size: Annotated[int, Field(ge=2)]
+    launch: LaunchKnobs
     learning_rate: Annotated[float, Field(gt=0, le=0.1)]
     warmup_share: Annotated[float, Field(ge=0, lt=1)]
     scale: Annotated[float, Field(gt=0, le=1000)]
@@ -94,10 +106,16 @@ class TrainKnobs(Knobs):
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the tuned model.")
 @click.option("--curves", type=click.Path(path_type=Path), required=True, help="Folder for the learning curve.")
-def main(params: Path, model: Path, corpus: Path, documents: Path, general: Path, rows: Path, negatives: Path, passage_vectors: Path, general_vectors: Path, store: Path, checkpoints: Path, out: Path, curves: Path) -> None:  # fmt: skip
+@click.option("--machine", type=click.IntRange(min=0), default=0, help="Number of this machine, where several train together.")
+@click.option("--meet", default="localhost", help="Name or address of machine 0, for the others.")
+def main(params: Path, model: Path, corpus: Path, documents: Path, general: Path, rows: Path, negatives: Path, passage_vectors: Path, general_vectors: Path, store: Path, checkpoints: Path, out: Path, curves: Path, machine: int, meet: str) -> None:  # fmt: skip
     """Training set, negatives, base -> tuned model, learning curve."""
     chosen = knobs.section(params, "train", TrainKnobs)
     recipe = chosen.recipe()
+    if chosen.launch.processes * chosen.launch.machines > 1 and not launch.launched():
+        start(chosen, machine, meet, checkpoints)
+        return
+    launch.join()
     objectives.check_widths(recipe.widths, models.load(model))
     guide = Embedder.at(models.located(chosen.guide, "train.guide"), store) if chosen.guide != "base" else None
     taught = teacher(models.located(chosen.teacher, "train.teacher"), store, "train.teacher") if chosen.teacher else None
@@ -123,6 +141,8 @@ def main(params: Path, model: Path, corpus: Path, documents: Path, general: Path
         miner=Miner(rule, judge.relevance if judge else None, store),
         checkpoints=checkpoints,
     )
+    if not processes.first():
+        return
     with atomic.folder(curves) as made:
         curve.write_curve(made / "learning_curve.csv", found.points)
         atomic.write_json(made / "counts.json", found.summary)
@@ -132,5 +152,30 @@ def main(params: Path, model: Path, corpus: Path, documents: Path, general: Path
     click.echo(f"train: {found.summary['rows']} rows, {found.summary['steps']} steps; dev nDCG@10 {found.summary['dev']}")
 
 
+def start(chosen: TrainKnobs, machine: int, meet: str, checkpoints: Path) -> None:
+    """Run this script again, with the same flags, in as many processes as the knobs say."""
+    together = chosen.launch
+    if machine >= together.machines:
+        raise InputError(
+            f"--machine {machine}: train.launch.machines is {together.machines}, so the last one is {together.machines - 1}"
+        )
+    if together.processes * together.machines > chosen.batch_size:
+        raise InputError(
+            f"train.launch: {together.processes * together.machines} processes, more than the {chosen.batch_size} rows of a batch "
+            "(train.batch_size); each needs some"
+        )
+    if machine == 0 and together.machines > 1:
+        flags = shlex.join([*sys.argv, "--meet", socket.gethostname(), "--machine"])
+        click.echo(f"train: waits for the other machines; on each, in this folder, number N from 1:\n  python {flags} N")
+    launch.start(
+        [__file__, *sys.argv[1:]],
+        processes=together.processes,
+        machines=together.machines,
+        machine=machine,
+        address=f"{meet}:{together.port}",
+        logs=checkpoints / f"machine-{machine}",
+    )
+
+
 if __name__ == "__main__":
-    run(main)
+    launch.run(main)

@@ -54,5 +54,5 @@ def test_every_family_is_told_with_its_prompts() -> None:
 
 def test_every_knob_of_this_page_is_told() -> None:
     """Those that choose a loss, its negatives and its teacher."""
-    for knob in ("guide", "teacher", "teacher_scale", "margin", "hardness", "hardness_strength", "rounds", "lora_rank", "miners", "denoise"):  # fmt: skip
+    for knob in ("guide", "teacher", "teacher_scale", "margin", "hardness", "hardness_strength", "rounds", "lora_rank", "miners", "denoise", "launch"):  # fmt: skip
         assert re.search(rf"(?<!\w){knob}(?!\w)", PAGE), knob

@@ -24,7 +24,12 @@ class UnfinishedError(Exception):
     """A stage stopped before its end, with all that it has paid for kept; running it again goes on from there."""
 
 
-def run(command: Callable[[], object]) -> NoReturn:
+def on_stderr(message: str) -> None:
+    """Tell a failure in one line."""
+    print(f"error: {message}", file=sys.stderr)
+
+
+def run(command: Callable[[], object], tell: Callable[[str], None] = on_stderr) -> NoReturn:
     """Run a script's command; an expected failure is one line on stderr and exit status 2, with no traceback.
 
     A full disk, and any other refusal of the system, is told the same way, since the user can mend it. Libraries that write
@@ -33,19 +38,16 @@ def run(command: Callable[[], object]) -> NoReturn:
     try:
         command()
     except (InputError, UnfinishedError) as error:
-        sys.exit(_told(str(error)))
+        tell(str(error))
     except OSError as error:
         if error.strerror is None:
             raise
         place = f"{error.filename}: " if error.filename else ""
-        sys.exit(_told(f"{place}{error.strerror}; nothing was recorded: mend it and run the same command again"))
+        tell(f"{place}{error.strerror}; nothing was recorded: mend it and run the same command again")
     except (PolarsError, SafetensorError, duckdb.Error) as error:
         if (words := next((words for words in _FULL if words in str(error)), None)) is None:
             raise
-        sys.exit(_told(f"{words}; nothing was recorded: mend it and run the same command again"))
-    sys.exit(0)
-
-
-def _told(message: str) -> int:
-    print(f"error: {message}", file=sys.stderr)
-    return 2
+        tell(f"{words}; nothing was recorded: mend it and run the same command again")
+    else:
+        sys.exit(0)
+    sys.exit(2)

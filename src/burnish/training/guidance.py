@@ -5,16 +5,19 @@ from dataclasses import replace
 import numpy as np
 
 from burnish.embedding.teachers import Embedder, Teacher
+from burnish.training import processes
 from burnish.training.rows import TrainingSet
 
 
 def guided(data: TrainingSet, guide: Embedder) -> TrainingSet:
     """`data` with the mask of another guide than the base; only texts that a row names are embedded."""
     used = np.unique(data.passages).tolist()
-    found = guide.vectors("passage", [data.texts[at] for at in used])
+    found, queries = processes.shared(
+        lambda: (guide.vectors("passage", [data.texts[at] for at in used]), guide.vectors("query", list(data.queries)))
+    )
     passages = np.zeros((len(data.texts), found.shape[1]), np.float32)
     passages[used] = found
-    return replace(data, masks=replace(data.masks, queries=guide.vectors("query", list(data.queries)), passages=passages))
+    return replace(data, masks=replace(data.masks, queries=queries, passages=passages))
 
 
 def taught(data: TrainingSet, teacher: Teacher, scale: float) -> TrainingSet:
@@ -22,4 +25,5 @@ def taught(data: TrainingSet, teacher: Teacher, scale: float) -> TrainingSet:
     width = data.passages.shape[1]
     queries = [query for query in data.queries for _ in range(width)]
     passages = [data.texts[at] for at in data.passages.reshape(-1).tolist()]
-    return replace(data, taught=(np.float32(scale) * teacher.scores(queries, passages)).reshape(-1, width))
+    scores = processes.shared(lambda: teacher.scores(queries, passages))
+    return replace(data, taught=(np.float32(scale) * scores).reshape(-1, width))

@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import TrainerCallback, TrainerControl, TrainerState
 
 from burnish import atomic
+from burnish.training import processes
 
 _POINTS = "points.json"
 _BEST = "best"
@@ -19,6 +20,7 @@ _BEST = "best"
 class Judge(TrainerCallback):
     """Measures the model on dev data, keeps the best weights, stops early; all of it survives a kill.
 
+    Of processes that train together the first measures and writes; all know the points, and so stop together.
     The state lies in one file beside the trainer's checkpoints, written before each of them: a run that resumes finds both.
     """
 
@@ -43,16 +45,16 @@ class Judge(TrainerCallback):
         """Measure at every `every`-th step and the last; stop after `patience` measures without a better one."""
         last = state.global_step >= state.max_steps
         if last or (state.global_step % self.every == 0 and state.max_steps - state.global_step >= self.every // 2):
-            self._take(kwargs["model"], state.global_step, self.measure(kwargs["model"]))
+            self._take(kwargs["model"], state.global_step, processes.shared(lambda: self.measure(kwargs["model"])))
             kwargs["model"].train()
             since = sum(point["step"] > self._best()["step"] for point in self.points)
             control.should_training_stop = control.should_training_stop or since >= self.patience
 
     def take_up(self, last_step: float) -> None:
         """The points that an earlier run took, up to `last_step`."""
-        if (self.folder / _POINTS).is_file():
-            known = json.loads((self.folder / _POINTS).read_text(encoding="utf-8"))
-            self.points = [point for point in known if point["step"] <= last_step]
+        path = self.folder / _POINTS
+        known = processes.shared(lambda: json.loads(path.read_text(encoding="utf-8")) if path.is_file() else [])
+        self.points = [point for point in known if point["step"] <= last_step]
 
     def best_weights(self, model: SentenceTransformer) -> dict[str, Tensor]:
         """The weights of the best measure; of equal ones the latest."""
@@ -64,6 +66,8 @@ class Judge(TrainerCallback):
 
     def _take(self, model: SentenceTransformer, step: int, measures: dict[str, float]) -> None:
         self.points.append({"step": step, **measures})
+        if not processes.first():
+            return
         if self._best()["step"] == step:
             weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
             with atomic.file(self.folder / f"{_BEST}-{step}.safetensors") as temporary:

@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 from burnish.embedding import flat
 from burnish.embedding.encoding import batches
-from burnish.training import memory
+from burnish.training import memory, processes
 from burnish.training.masks import BatchMask, FalseNegatives
 
 Features = dict[str, Tensor]
@@ -65,13 +65,15 @@ class _MaskedScores:
     masks: FalseNegatives
     directions: tuple[Direction, ...]
     batch: BatchMask | None = None
+    own: range = field(default=range(0))
     row: int = field(default=0)
     turn: int = field(default=0)
 
-    def start(self, labels: Tensor) -> None:
-        """Take the batch whose rows of the training set are `labels`."""
+    def start(self, labels: Tensor, own: range | None = None) -> None:
+        """Take the batch whose rows of the training set are `labels`; scores will be asked for of its rows `own`, or of all."""
         self.batch = self.masks.of_batch(labels.cpu().numpy(), labels.device)
-        self.row = self.turn = 0
+        self.own = range(len(labels)) if own is None else own
+        self.row, self.turn = self.own.start, 0
 
     def __call__(self, one: Tensor, other: Tensor) -> Tensor:
         """Scores, shape (one, other), minus infinity where masked."""
@@ -90,10 +92,12 @@ class _MaskedScores:
         return masked
 
 
-def _shares(weights: NDArray[np.float32], labels: Tensor) -> Tensor | None:
-    """What each row of a batch counts in its weighted mean, shape (rows,), 1 in sum; None where all count the same."""
-    own = torch.from_numpy(weights[labels.cpu().numpy()]).to(labels.device)
-    return None if bool((own == own[0]).all()) else own / own.sum()
+def _shares(weights: NDArray[np.float32], labels: Tensor, own: range) -> Tensor | None:
+    """What each of a batch's rows `own` counts in its weighted mean, 1 in sum over the batch; None: a lone process's plain mean."""
+    all_rows = torch.from_numpy(weights[labels.cpu().numpy()]).to(labels.device)
+    if processes.count() == 1 and bool((all_rows == all_rows[0]).all()):
+        return None
+    return (all_rows / all_rows.sum())[own.start : own.stop]
 
 
 class PackedRankingLoss(MultipleNegativesRankingLoss):
@@ -112,20 +116,22 @@ class PackedRankingLoss(MultipleNegativesRankingLoss):
         self.batch_tokens = contrast.batch_tokens
 
     def forward(self, sentence_features: Iterable[Features], labels: Tensor) -> Tensor:
-        """The mean loss of the batch whose rows are `labels`, shape (rows,)."""
+        """The mean loss of the batch whose rows are `labels`, shape (rows,); of a batch that processes share, this one's part."""
         queries, *passages = sentence_features
         embedded = packed_embeddings(self.model, passages, self.batch_tokens)
-        self.scores.start(labels)
         columns = [*packed_embeddings(self.model, [queries], self.batch_tokens), *embedded]
+        columns, labels, own = processes.gathered(columns, labels)
+        self.scores.start(labels, own)
         return self.compute_loss_from_embeddings(columns, labels)
 
     def compute_loss_from_embeddings(self, embeddings: list[Tensor], labels: Tensor) -> Tensor:
-        """The mean of the rows' losses, weighted where weights differ."""
-        shares = _shares(self.weights, labels)
+        """The mean of the rows' losses, weighted where weights differ; of it the part of the rows that scores are asked for."""
+        own = self.scores.own
+        shares = _shares(self.weights, labels, own)
         if shares is None:
             return super().compute_loss_from_embeddings(embeddings, labels)
         queries, *passages = embeddings
-        return (_row_losses(self, queries, torch.cat(passages), range(len(queries))) * shares).sum()
+        return (_row_losses(self, queries, torch.cat(passages), own) * shares).sum()
 
 
 class CachedRankingLoss(CachedMultipleNegativesRankingLoss):
@@ -139,21 +145,27 @@ class CachedRankingLoss(CachedMultipleNegativesRankingLoss):
         self.weights = weights
 
     def calculate_loss(self, reps: list[list[Tensor]], labels: Tensor | None = None, *, with_backward: bool = False) -> Tensor:
-        """The loss from the embeddings of the whole batch, in chunks of rows."""
+        """The loss from the embeddings of the batch, in chunks of rows; of a batch that processes share, this one's part."""
         assert labels is not None
-        self.scores.start(labels)
-        shares = _shares(self.weights, labels)
+        columns, whole, own = processes.gathered([torch.cat(column) for column in reps], labels)
+        self.scores.start(whole, own)
+        shares = _shares(self.weights, whole, own)
         if shares is None:
             return super().calculate_loss(reps, labels, with_backward=with_backward)
-        queries, passages = torch.cat(reps[0]), torch.cat([part for column in reps[1:] for part in column])
+        embedded = [columns[0], torch.cat(columns[1:])]
+        queries, passages = (one.detach().requires_grad_(with_backward) for one in embedded)
         total = torch.zeros((), device=queries.device)
-        for first in range(0, len(queries), self.mini_batch_size):
-            rows = range(first, min(first + self.mini_batch_size, len(queries)))
-            part = (_row_losses(self.loss, queries, passages, rows) * shares[rows.start : rows.stop]).sum()
+        for first in range(own.start, own.stop, self.mini_batch_size):
+            rows = range(first, min(first + self.mini_batch_size, own.stop))
+            part = (_row_losses(self.loss, queries, passages, rows) * shares[first - own.start : rows.stop - own.start]).sum()
             if with_backward:
                 part.backward()
                 part = part.detach()
             total = total + part
+        if with_backward:
+            torch.autograd.backward(
+                embedded, [torch.zeros_like(one) if one.grad is None else one.grad for one in (queries, passages)]
+            )
         return total
 
 

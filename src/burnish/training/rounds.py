@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from burnish import atomic, tables
 from burnish.arrays import Vectors
 from burnish.embedding import models
 from burnish.embedding.teachers import Embedder, Teacher
-from burnish.training import guidance, negatives, objectives, trainer
+from burnish.training import guidance, negatives, objectives, processes, trainer
 from burnish.training.devset import DevMeasure, DevSet
 from burnish.training.masks import Suspicion
 from burnish.training.mining import Rule
@@ -128,7 +129,7 @@ def trained(
         told[str(number)] |= {"negatives": counts} if counts else {}
         jobs.append(job)
         if number < rounds:
-            mined, counts = miner.negatives(material, model, job / "tuned")
+            mined, counts = processes.shared(partial(miner.negatives, material, model, job / "tuned"))
     return Outcome(model, points, summary | ({"rounds": told} if rounds > 1 else {}), list(dict.fromkeys(jobs)))
 
 

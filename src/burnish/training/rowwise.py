@@ -1,6 +1,7 @@
 """Losses that look at a row's own passages alone: triplets, labelled pairs, and what a teacher thinks of them."""
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from sentence_transformers.util import pairwise_cos_sim
 from torch import Tensor
 
 from burnish.arrays import Vectors
+from burnish.training import processes
 from burnish.training.losses import Features, packed_embeddings
 from burnish.training.masks import FalseNegatives
 
@@ -39,7 +41,7 @@ class PackedTripletLoss(TripletLoss):
 
     def forward(self, sentence_features: Iterable[Features], labels: Tensor) -> Tensor:
         """The mean loss of the triplets of the rows `labels`, shape (rows,); 0 where none is left."""
-        query, positive, *negatives = packed_embeddings(self.model, list(sentence_features), self.batch_tokens)
+        (query, positive, *negatives), labels = _batch(self, sentence_features, labels)
         kept = _kept(self.masks, labels)
         if not kept.any():
             return (query * 0).sum()
@@ -67,7 +69,7 @@ class PackedContrastiveLoss(ContrastiveLoss):
 
     def forward(self, sentence_features: Iterable[Features], labels: Tensor) -> Tensor:
         """The mean loss of the pairs of the rows `labels`, shape (rows,)."""
-        query, positive, *negatives = packed_embeddings(self.model, list(sentence_features), self.batch_tokens)
+        (query, positive, *negatives), labels = _batch(self, sentence_features, labels)
         row, column = _kept(self.masks, labels).nonzero(as_tuple=True)
         pairs = [torch.cat([query, query[row]]), torch.cat([positive, torch.stack(negatives, 1)[row, column]])]
         truth = torch.cat([torch.ones_like(labels), torch.zeros_like(row)])
@@ -92,7 +94,7 @@ class PackedMarginLoss(MarginMSELoss):
 
     def forward(self, sentence_features: Iterable[Features], labels: Tensor) -> Tensor:
         """The mean squared error of the margins of the rows `labels`, shape (rows,)."""
-        columns = packed_embeddings(self.model, list(sentence_features), self.batch_tokens)
+        columns, labels = _batch(self, sentence_features, labels)
         taught = self.taught[labels.cpu()].to(labels.device)
         return _weighted(
             self.weights,
@@ -112,13 +114,19 @@ class PackedKLLoss(DistillKLDivLoss):
 
     def forward(self, sentence_features: Iterable[Features], labels: Tensor) -> Tensor:
         """The mean divergence of the rows `labels`, shape (rows,)."""
-        columns = packed_embeddings(self.model, list(sentence_features), self.batch_tokens)
+        columns, labels = _batch(self, sentence_features, labels)
         taught = self.taught[labels.cpu()].to(labels.device)
         return _weighted(
             self.weights,
             labels,
             lambda some: self.compute_loss_from_embeddings([one[some] for one in columns], taught[some]),
         )
+
+
+def _batch(loss: Any, sentence_features: Iterable[Features], labels: Tensor) -> tuple[list[Tensor], Tensor]:
+    """The embeddings of each column and the labels, of the whole batch where processes share it."""
+    columns, labels, _ = processes.gathered(packed_embeddings(loss.model, list(sentence_features), loss.batch_tokens), labels)
+    return columns, labels
 
 
 class _ScaledCosine:
@@ -141,10 +149,12 @@ def _kept(masks: FalseNegatives, labels: Tensor) -> Tensor:
 def _weighted(weights: NDArray[np.float32], rows: Tensor, loss: Callable[[Tensor], Tensor]) -> Tensor:
     """The weighted mean of items that belong to `rows`, from `loss`, the plain mean of the items that it is told by a mask.
 
+    Processes that share a batch all compute the whole, which is little work, and take an even part of it.
     Items of one weight make a plain mean; weights are few (one an origin), so that sentence-transformers' own losses serve.
     """
     own = torch.from_numpy(weights[rows.cpu().numpy()]).to(rows.device)
     found = own.unique()
     if len(found) == 1:
-        return loss(torch.ones_like(own, dtype=torch.bool))
-    return torch.stack([loss(own == one) * (own == one).sum() * one for one in found]).sum() / own.sum()
+        return loss(torch.ones_like(own, dtype=torch.bool)) / processes.count()
+    whole = torch.stack([loss(own == one) * (own == one).sum() * one for one in found]).sum() / own.sum()
+    return whole / processes.count()

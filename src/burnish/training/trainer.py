@@ -22,7 +22,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from burnish import atomic
 from burnish.embedding import encoding
-from burnish.training import adapters, batches, judge, losses, masks, memory, objectives, rowwise
+from burnish.training import adapters, batches, judge, losses, masks, memory, objectives, processes, rowwise
 from burnish.training.adapters import Adapters
 from burnish.training.batches import GroupedBatches
 from burnish.training.curve import learning_curve
@@ -88,6 +88,12 @@ class _Trainer(SentenceTransformerTrainer):
     ) -> BatchSampler:
         """The grouped batches of the training set."""
         return GroupedBatches(self.groups, batch_size, seed)
+
+    def training_step(self, *given: Any, **named: Any) -> Tensor:
+        """The loss of a whole batch, and the gradients of all processes in each of them."""
+        part = super().training_step(*given, **named)
+        processes.add_gradients(self.model)
+        return processes.total(part)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         super()._save(output_dir, state_dict)
@@ -159,6 +165,7 @@ def trained(
     trainer.groups = data.passages[:, 0]
     history = _history(trainer, referee, checkpoints)
     model.load_state_dict(referee.best_weights(model))
+    processes.wait()  # before the first may remove them
     if lora:
         lora.merge()
     model.load_state_dict(interpolated(base, model.state_dict(), recipe.interpolation))
@@ -170,7 +177,7 @@ def _arguments(
     model: SentenceTransformer, recipe: Recipe, rows: Dataset, checkpoints: Path
 ) -> SentenceTransformerTrainingArguments:
     """The trainer's settings for a recipe that is fitted to `rows`."""
-    bf16, on_gpu = encoding.bf16_is_faster(model.device), model.device.type == "cuda"
+    bf16, on_gpu = processes.shared(lambda: encoding.bf16_is_faster(model.device)), model.device.type == "cuda"
     steps = recipe.epochs * math.ceil(len(rows) / recipe.batch_size)
     every = max(1, steps // recipe.evaluations)
     prompts = {column: encoding.prompt(model, "query" if column == "query" else "passage") for column in rows.column_names}
@@ -184,7 +191,7 @@ def _arguments(
         fp16=on_gpu and not bf16,  # a GPU older than bf16
         use_cpu=model.device.type == "cpu",  # without it the trainer takes bf16 for a GPU's
         eval_strategy="no",
-        save_strategy="steps",
+        save_strategy="steps" if processes.first() else "no",
         save_steps=every,
         save_total_limit=1,
         logging_steps=next(n for n in range(max(1, steps // 50), 0, -1) if every % n == 0),  # else a resumed curve differs
@@ -192,7 +199,7 @@ def _arguments(
         prompts={column: before for column, before in prompts.items() if before},
         full_determinism=False,
         report_to="none",
-        disable_tqdm=None,
+        disable_tqdm=None if processes.first() else True,
         dataloader_pin_memory=on_gpu,
         dataloader_num_workers=_TOKENIZERS if on_gpu else 0,  # a CPU has no cores to spare
     )
@@ -202,14 +209,21 @@ def _history(trainer: _Trainer, referee: Judge, checkpoints: Path) -> list[dict[
     """The trainer's log of the whole training: of this run, one that it goes on from, or one that had come to its end."""
     checkpoints.mkdir(parents=True, exist_ok=True)
     finished = checkpoints / _FINISHED
-    if finished.is_file():  # killed after its end, before its outputs were written
+    ended: list[dict[str, float]] | None = processes.shared(lambda: _read(finished))
+    if ended is not None:  # killed after its end, before its outputs were written
         referee.take_up(math.inf)
-        ended: list[dict[str, float]] = json.loads(finished.read_text(encoding="utf-8"))
         return ended
-    trainer.train(resume_from_checkpoint=_last_whole_checkpoint(checkpoints))
+    trainer.train(resume_from_checkpoint=processes.shared(lambda: _last_whole_checkpoint(checkpoints)))
     history: list[dict[str, float]] = trainer.state.log_history
-    atomic.write_json(finished, history, digits=30)
+    if processes.first():
+        atomic.write_json(finished, history, digits=30)
+    processes.wait()  # for the best weights on the disk
     return history
+
+
+def _read(finished: Path) -> list[dict[str, float]] | None:
+    found: list[dict[str, float]] = json.loads(finished.read_text(encoding="utf-8")) if finished.is_file() else None
+    return found
 
 
 def _last_whole_checkpoint(folder: Path) -> str | None:
@@ -230,14 +244,27 @@ def interpolated(base: dict[str, Tensor], tuned: dict[str, Tensor], share: float
 
 
 def job_digest(recipe: Recipe, data: TrainingSet, model_digest: str, dev_digest: str) -> str:
-    """The identity of a training job: recipe, rows, base model, dev measure and code; none takes up another's checkpoints."""
+    """The identity of a training job: recipe, processes, rows, base model, dev measure and code; none takes up another's checkpoints."""
     rows = hashlib.sha256(json.dumps([list(data.queries), data.passages.tolist(), data.weights.tolist()]).encode()).hexdigest()
     texts = hashlib.sha256("\0".join(data.texts).encode()).hexdigest()
     code = [
         hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest()
-        for module in (encoding, masks, losses, rowwise, objectives, adapters, memory, batches, judge, sys.modules[__name__])
+        for module in (
+            encoding,
+            masks,
+            losses,
+            rowwise,
+            objectives,
+            adapters,
+            memory,
+            batches,
+            judge,
+            processes,
+            sys.modules[__name__],
+        )
     ]
-    whole = json.dumps([asdict(recipe), asdict(data.masks.suspicion), rows, texts, model_digest, dev_digest, code])
+    own = [asdict(recipe), asdict(data.masks.suspicion), processes.count()]
+    whole = json.dumps([own, rows, texts, model_digest, dev_digest, code])
     return hashlib.sha256(whole.encode()).hexdigest()[:32]
 
 
