@@ -103,6 +103,8 @@ def write_metrics(folder: Path, origin: str = "curated") -> None:
         "mining": {"domain": {"estimated_false_negative_share": 0.062}},
         "training": {"rows": 7, "best_step": 2},
         "synthesis": {"dropped": {}},
+        "reranker": {"on": False},
+        "latency": {"on": False},
     }
     for name, value in files.items():
         (folder / f"{name}.json").write_text(json.dumps(value), encoding="utf-8")

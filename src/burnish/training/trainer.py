@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -17,12 +16,10 @@ from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 from torch import Tensor
 from torch.utils.data import BatchSampler
-from transformers import TrainerState
-from transformers.trainer_utils import get_last_checkpoint
 
 from burnish import atomic
 from burnish.embedding import encoding
-from burnish.training import adapters, batches, judge, losses, masks, memory, objectives, rowwise
+from burnish.training import adapters, batches, judge, losses, masks, memory, objectives, resuming, rowwise
 from burnish.training.adapters import Adapters
 from burnish.training.batches import GroupedBatches
 from burnish.training.curve import learning_curve
@@ -205,22 +202,10 @@ def _history(trainer: _Trainer, referee: Judge, checkpoints: Path) -> list[dict[
         referee.take_up(math.inf)
         ended: list[dict[str, float]] = json.loads(finished.read_text(encoding="utf-8"))
         return ended
-    trainer.train(resume_from_checkpoint=_last_whole_checkpoint(checkpoints))
+    trainer.train(resume_from_checkpoint=resuming.last_whole_checkpoint(checkpoints))
     history: list[dict[str, float]] = trainer.state.log_history
     atomic.write_json(finished, history, digits=30)
     return history
-
-
-def _last_whole_checkpoint(folder: Path) -> str | None:
-    """The newest checkpoint that was written to its end, which its state closes; others are removed."""
-    while found := get_last_checkpoint(str(folder)):
-        try:
-            TrainerState.load_from_json(str(Path(found) / "trainer_state.json"))
-        except (FileNotFoundError, ValueError):
-            shutil.rmtree(found)
-        else:
-            return str(found)
-    return None
 
 
 def interpolated(base: dict[str, Tensor], tuned: dict[str, Tensor], share: float) -> dict[str, Tensor]:
