@@ -98,7 +98,6 @@ def test_a_killed_training_ends_at_the_same_weights(start: Path, tmp_path: Path,
 
     with monkeypatch.context() as patched, pytest.raises(Killed):
         patched.setattr(TrainerCallback, "on_step_begin", on_step_begin)
-        patched.setattr("transformers.trainer_callback.DefaultFlowCallback.on_step_begin", on_step_begin, raising=False)
         reranking.trained(start, pairs(), RECIPE, what="x", checkpoints=tmp_path / "killed")
     assert [one.name for one in (tmp_path / "killed").iterdir()] == ["checkpoint-16"]
     (tmp_path / "killed/checkpoint-24").mkdir()

@@ -64,8 +64,8 @@ def _of_part(
     for query, target in positive.select("query_id", "target_id").iter_rows():
         siblings.setdefault(target, []).append(query)
     rows = []
-    for (query, text), group in positive.group_by(["query_id", "text"], maintain_order=True):
-        query, text = str(query), str(text)
+    for (key, asking), group in positive.group_by(["query_id", "text"], maintain_order=True):
+        query, text = str(key), str(asking)
         targets, weights = group["target_id"].to_list(), group["weight"].to_list()
         rows += [(text, texts[place[target]], weight) for target, weight in zip(targets, weights, strict=True)]
         asked = query_vectors[query]
