@@ -124,7 +124,7 @@ def test_a_reranker_is_told_with_its_cost(written: Path) -> None:
     times = {
         "search": {"median_ms": 9.6, "p95_ms": 12.0},
         "reranker": {"median_ms": 1240.2, "p95_ms": 1300.0},
-        "device": HOSTILE,
+        "device": "cpu, 2 threads",
     }
     files = {"reranker": {"on": True, "test": test, "training": {"depth": 50}}, "latency": {"on": True, **times}}
     for name, value in files.items():
