@@ -51,7 +51,7 @@ def reread(model: CrossEncoder, run: pl.DataFrame, queries: pl.DataFrame, passag
     asked = dict(queries.select("query_id", "text").iter_rows())
     first = run.filter(pl.col("rank") <= depth, pl.col("query_id").is_in(list(asked))).sort("query_id", "rank")
     logits: list[Vectors] = []
-    took = []
+    took: list[float] = []
     for (query,), part in tqdm(
         first.group_by(["query_id"], maintain_order=True), desc="rerank", unit="query", total=len(asked), disable=None
     ):
@@ -109,7 +109,7 @@ def chosen_weight(
         values = measures.by_query(measures.of_targets(found, passages, by_document=by_document), truth, [MAIN])
         return measures.mean_of(values, MAIN)
 
-    rows = reread(model, run, queries, passages, int(run["rank"].cast(pl.Int64).max() or 0)).rows
+    rows = reread(model, run, queries, passages, run.height).rows
     by_weight = {weight: ndcg(as_run("dev", run, rows, weight)) for weight in weights}
     told = {f"search_weight_{weight:g}": value for weight, value in by_weight.items()}
     return max(weights, key=lambda one: by_weight[one]), {"queries": answered, "tuned": ndcg(run)} | told

@@ -63,9 +63,9 @@ def search(folder: Path, release: Path, query: str, k: int, *, reranker: Reranke
     if not header.is_file():
         raise InputError(f"{folder}: expected an index, found none; run `dvc repro index` or `dvc pull models/index`")
     built_with = json.loads(header.read_text(encoding="utf-8"))["model_digest"]
-    if (found := models.digest(release)) != built_with:
+    if (asked_with := models.digest(release)) != built_with:
         raise InputError(
-            f"{folder}: built with model {built_with[:12]}, but {release} is model {found[:12]}; build the index again with "
+            f"{folder}: built with model {built_with[:12]}, but {release} is model {asked_with[:12]}; build the index again with "
             "`dvc repro index`, or search with the model that it was built with"
         )
     passages = tables.read(PASSAGES, folder / _PASSAGES)

@@ -72,9 +72,9 @@ def load(folder: Path, what: str, *, max_tokens: int | None = None, seed: int = 
     """
     torch.manual_seed(seed)
     try:
-        model = CrossEncoder(str(folder), num_labels=1, trust_remote_code=False, local_files_only=True)
+        model: CrossEncoder = CrossEncoder(str(folder), num_labels=1, trust_remote_code=False, local_files_only=True)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = (str(error).strip() or repr(error)).splitlines()[0]
         raise InputError(f"{what}: {folder} is not loadable as a cross-encoder with one score a pair: {reason}") from error
     if max_tokens:
         model.max_seq_length = min(max_tokens, model.max_seq_length or max_tokens)

@@ -78,7 +78,8 @@ class WeightedPairs(BinaryCrossEntropyLoss):
             found.append(self.model(batch_to_device(tokens, self.model.device))["scores"].view(-1))
         signed = labels[ordered].float().to(self.model.device)
         losses = self.bce_with_logits_loss(torch.cat(found).float(), (signed > 0).float())
-        return (losses * signed.abs()).sum() / signed.abs().sum()
+        mean: Tensor = (losses * signed.abs()).sum() / signed.abs().sum()
+        return mean
 
 
 def trained(start: Path, pairs: pl.DataFrame, recipe: Recipe, *, what: str, checkpoints: Path) -> CrossEncoder:
