@@ -65,14 +65,40 @@ PARTS: dict[str, Callable[[Place], dict[str, Any]]] = {
     "mining": lambda _: {"mine.per_query": 0},
     "likely-answer-rule": lambda _: {"mine.max_share": 2.0},
     "matryoshka": lambda place: {"train.widths": [models.load(place.path("models/base")).get_embedding_dimension()]},
+    "width-power": lambda _: {"train.width_power": 0.0},
     "mask": lambda _: {"train.false_negative_threshold": NEVER},
+    "likeness": lambda _: {"train.false_negative_likeness": -1.0},
     "interpolation": lambda _: {"train.interpolation": 1.0},
 }
 
 
 def changes(place: Place, name: str) -> dict[str, Any]:
-    """The knobs of the variant without `name`, an origin or a part."""
-    return {f"mix.weights.{name}": 0.0} if name in ORIGINS else PARTS[name](place)
+    """The knobs of the variant `name`: one without an origin or a part, or with a knob changed (`knob=value`).
+
+    Raises:
+        InputError: it is none of these, or not another recipe than the whole one.
+    """
+    if name in ORIGINS:
+        return {f"mix.weights.{name}": 0.0}
+    knob, changed, value = name.partition("=")
+    knobs = {knob: yaml.safe_load(value)} if changed else PARTS[name](place)
+    if all(_knob(place, one) == two for one, two in knobs.items()):
+        raise InputError(f"{name}: the recipe is so already; choose another variant")
+    return knobs
+
+
+def _knob(place: Place, name: str) -> Any:
+    """The value of a knob in the repository's params.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = yaml.safe_load(place.params.read_text(encoding="utf-8"))
+    for one in name.split("."):
+        if not isinstance(found, dict) or one not in found:
+            raise InputError(f"{place.params}: expected the knob `{name}`, found none")
+        found = found[one]
+    return found
 
 
 def write_params(place: Place, knobs: dict[str, Any], path: Path) -> None:
@@ -83,8 +109,6 @@ def write_params(place: Place, knobs: dict[str, Any], path: Path) -> None:
         section = params
         for one in sections:
             section = section[one]
-        if knob not in section:
-            raise InputError(f"{place.params}: expected the knob `{name}`, found none")
         section[knob] = value
     path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
 
@@ -180,7 +204,7 @@ def averaged(results: Sequence[Result]) -> Result:
 
 def row(name: str, whole: Result, other: Result) -> dict[str, Any]:
     """A variant's means, and what the whole has over it on the queries that both were judged on."""
-    made: dict[str, Any] = {"without": name, "seconds": round(other.seconds, 1)}
+    made: dict[str, Any] = {"variant": name, "seconds": round(other.seconds, 1)}
     for part in ("domain", "general"):
         one, two = getattr(whole, part), getattr(other, part)
         shared = sorted(one.keys() & two.keys())
@@ -197,7 +221,7 @@ def row(name: str, whole: Result, other: Result) -> dict[str, Any]:
 
 
 def variants(place: Place, wanted: Sequence[str]) -> list[str]:
-    """The names of what to leave out: those wanted, or every origin that is trained on and every part.
+    """The names of the variants: those wanted, or every origin that is trained on and every part that the recipe has.
 
     Raises:
         InputError: an origin has no training query, so that leaving it out would change nothing.
@@ -209,7 +233,16 @@ def variants(place: Place, wanted: Sequence[str]) -> list[str]:
     for name in wanted:
         if name in ORIGINS and name not in used:
             raise InputError(f"--without {name}: no training query has this origin; there are {sorted(used)}")
-    return list(wanted) or [*sorted(used), *PARTS]
+    for name in wanted:
+        changes(place, name)
+    return list(wanted) or [*sorted(used), *(name for name in PARTS if _is_used(place, name))]
+
+
+def _is_used(place: Place, name: str) -> bool:
+    """Whether the recipe has a part; the rule for mined negatives is none where nothing is mined."""
+    if name == "likely-answer-rule" and not _knob(place, "mine.per_query"):
+        return False
+    return any(_knob(place, one) != two for one, two in PARTS[name](place).items())
 
 
 def leaves_nothing(place: Place, name: str) -> bool:
@@ -221,7 +254,7 @@ def leaves_nothing(place: Place, name: str) -> bool:
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """The rows as a Markdown table; a gain is what the whole has over the variant."""
     titles = [f"{part} {title}" for part in ("domain", "general") for title in (MAIN, "gain (95 % interval)", "p", "queries")]
-    lines = [f"| without | {' | '.join(titles)} | seconds |", f"|{'---|' * (len(titles) + 2)}"]
+    lines = [f"| variant | {' | '.join(titles)} | seconds |", f"|{'---|' * (len(titles) + 2)}"]
     for one in rows:
         cells = []
         for part in ("domain", "general"):
@@ -229,7 +262,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
             gain = f"{found['gain']:+.4f} ({found['low']:+.4f} to {found['high']:+.4f})" if "gain" in found else ""
             p = f"{found['p']:.4f}" if "p" in found else ""
             cells += [f"{found[MAIN]:.4f}" if found else "", gain, p, str(found.get("queries", 0))]
-        lines.append(f"| {one['without']} | {' | '.join(cells)} | {one['seconds']:.0f} |")
+        lines.append(f"| {one['variant']} | {' | '.join(cells)} | {one['seconds']:.0f} |")
     return "\n".join(lines)
 
 
@@ -244,12 +277,15 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     multiple=True,
     help="An origin or a part; may be given several times.  [default: each there is]",
 )
+@click.option("--change", multiple=True, metavar="KNOB=VALUE", help="A knob with another value, such as mine.per_query=1.")
 @click.option("--seed", "seeds", type=click.IntRange(min=0), multiple=True, help="Of training; of several the mean counts.  [default: the params']")  # fmt: skip
 @click.option("--json", "as_lines", is_flag=True, help="Print JSON lines in place of the table.")
-def main(root: Path, params: Path | None, without: tuple[str, ...], seeds: tuple[int, ...], as_lines: bool) -> None:  # noqa: FBT001
+def main(
+    root: Path, params: Path | None, without: tuple[str, ...], change: tuple[str, ...], seeds: tuple[int, ...], as_lines: bool
+) -> None:  # noqa: FBT001
     """Print one row a variant, the whole recipe and the base among them."""
     place = Place(root.resolve(), params or root / "params.yaml")
-    names = variants(place, without)
+    names = variants(place, [*without, *change])
     base = judged(place, place.path("data/mixed"), place.path("data/vectors/base"), 0.0)
 
     def result(knobs: dict[str, Any]) -> Result:
@@ -264,11 +300,11 @@ def main(root: Path, params: Path | None, without: tuple[str, ...], seeds: tuple
 
     with redirect_stdout(sys.stderr):  # stages and trainers log to standard output
         whole = result({})
-        rows = [row("nothing", whole, whole)]
+        rows = [row("the recipe", whole, whole)]
         for name in names:
             other = base if leaves_nothing(place, name) else result(changes(place, name))
             rows.append(row(name, whole, other))
-        rows.append(row("training (base)", whole, base))
+        rows.append(row("base", whole, base))
     click.echo("\n".join(map(json.dumps, rows)) if as_lines else table(rows))
 
 

@@ -2,66 +2,50 @@
 
 Three systems over the same passages and test queries: the base model; `plain`, tuned by sentence-transformers' own
 MultipleNegativesRankingLoss in batches of 32, 3 epochs at 2e-5, nothing mined; and `burnish`, tuned as params.yaml says, on
-the same training pairs less the dev queries, which are cut from them. One recipe serves every folder.
+the same training pairs less the dev queries, which are cut from them. One recipe serves every folder. A fourth on demand:
+`documented`, the best recipe of sentence-transformers' own documentation, on plain's pairs.
 """
 
-import json
 import runpy
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
+import documented
 import numpy as np
 import polars as pl
 import torch
 from datasets import Dataset
+from folders import Data, data
 from numpy.typing import NDArray
+from quality_rows import Result, as_json, records, table
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
 from burnish import knobs, tables
 from burnish.arrays import Vectors
-from burnish.documents import sources
-from burnish.documents.sources import BeirSource
 from burnish.embedding import encoding, models
 from burnish.embedding.teachers import Embedder, teacher
 from burnish.errors import InputError, run
 from burnish.evaluation import measures
 from burnish.evaluation.measures import MAIN
-from burnish.queries.curated import JudgmentFiles, curated
-from burnish.queries.judgments import Shares
 from burnish.search import retrieval
-from burnish.tables import PASSAGES
 from burnish.training import devset, mining, objectives, rounds
+from burnish.training.masks import Suspicion
 from burnish.training.mining import Rule
 from burnish.training.parts import Part
 from burnish.training.rounds import Material, Miner
 from burnish.training.trainer import Recipe
 
 ROOT = Path(__file__).parents[1]
-DEV_SHARE = 0.15  # of the training queries, by a hash of their near-duplicate clusters
 DEPTH = 100
-
-
-@dataclass(frozen=True)
-class Data:
-    """A folder in BEIR's format, its training queries cut into train and dev."""
-
-    name: str
-    passages: pl.DataFrame  # PASSAGES, one a record of corpus.jsonl, never cut
-    queries: pl.DataFrame
-    qrels: pl.DataFrame
-
-    def of(self, *splits: str) -> pl.DataFrame:
-        """The queries of `splits` that have an answer."""
-        answered = self.qrels.filter(pl.col("grade") > 0)["query_id"].unique().to_list()
-        return self.queries.filter(pl.col("split").is_in(splits), pl.col("query_id").is_in(answered))
+WIDTHS = (64, 128, 256)  # those of a model that are judged beside its full one
 
 
 @dataclass(frozen=True)
@@ -70,42 +54,14 @@ class Settings:
 
     rule: Rule
     recipe: Recipe
-    threshold: float
+    suspicion: Suspicion
     dev_pool: int
     guide: str
     teacher: str
     rounds: int
 
 
-@dataclass(frozen=True)
-class Result:
-    """A system's nDCG@10 of each test query, in the queries' order, and the seconds that its making took."""
-
-    values: NDArray[np.float64]
-    seconds: float
-
-
-def data(folder: Path) -> Data:
-    """The folder's passages, queries and judgments.
-
-    Raises:
-        InputError: a file is missing or malformed, or there is no query to train on, to choose by or to test with.
-    """
-    found = sources.pending([BeirSource(kind="beir", path=str(folder.resolve()), language="en")], Path())
-    rows = [(one.document_id, one.document_id, 0, one.title, "", str(one.content), 0) for one in found]
-    passages = tables.checked(pl.DataFrame(rows, schema=PASSAGES.columns, orient="row"), PASSAGES, str(folder))
-    graded = curated(
-        [JudgmentFiles(queries="queries.jsonl", qrels="qrels/t*.tsv", language="en")],  # train and test, never a dev.tsv
-        folder,
-        passage_ids=frozenset(passages["passage_id"]),
-        document_ids=frozenset(),
-        shares=Shares(test=0.0, dev=DEV_SHARE),
-    )
-    made = Data(folder.resolve().name, passages, graded.queries, graded.qrels)
-    for split, file in (("train", "train"), ("dev", "train"), ("test", "test")):
-        if not made.of(split).height:
-            raise InputError(f"{folder}/qrels/{file}.tsv: expected queries with an answer for {split}, found none")
-    return made
+Tuned = tuple[SentenceTransformer, float]  # a model, and the seconds that its making took
 
 
 def vectors(model: SentenceTransformer, queries: pl.DataFrame, passages: pl.DataFrame) -> tuple[Vectors, Vectors]:
@@ -124,20 +80,32 @@ def judged(given: Data, asked: Vectors, stored: Vectors) -> NDArray[np.float64]:
     )[MAIN].to_numpy()
 
 
-def base(folder: Path, given: Data) -> Result:
+def tested(model: SentenceTransformer, given: Data) -> NDArray[np.float64]:
+    """nDCG@10 of each test query at the model's full width."""
+    return judged(given, *vectors(model, given.of("test"), given.passages))
+
+
+def result(tuned: Tuned, given: Data, general: Data | None = None) -> Result:
+    """How a system does on the folder's test queries, at every width, and on the general folder's."""
+    model, seconds = tuned
+    asked, stored = vectors(model, given.of("test"), given.passages)
+    values = judged(given, asked, stored)
+    narrow = {width: judged(given, asked[:, :width], stored[:, :width]) for width in WIDTHS if width < stored.shape[1]}
+    kept = {width: float(found.mean() / values.mean()) if values.any() else 0.0 for width, found in narrow.items()}
+    return Result(values, seconds, kept, tested(model, general) if general else None)
+
+
+def base(folder: Path, given: Data, settings: Settings) -> Tuned:
     """The base model as it is."""
-    return Result(judged(given, *vectors(models.load(folder), given.of("test"), given.passages)), 0.0)
+    return models.load(folder), 0.0
 
 
-def plain(folder: Path, given: Data, seed: int) -> Result:
+def plain(folder: Path, given: Data, settings: Settings) -> Tuned:
     """The recipe that people write by hand, on every training pair; its seconds are its training's."""
     torch.use_deterministic_algorithms(mode=False)  # burnish's training turned it on, and it costs time
     model = models.load(folder)
-    text = dict(zip(given.passages["passage_id"], tables.embedded_text(given.passages), strict=True))
-    answers = given.qrels.filter(pl.col("grade") > 0)
-    pairs = given.of("train", "dev").join(answers.select("query_id", "target_id"), on="query_id")
-    pairs = pairs.sort("query_id", "target_id")
-    rows = {"query": pairs["text"].to_list(), "positive": [text[name] for name in pairs["target_id"]]}
+    queries, answers = texts(given)
+    rows = {"query": queries, "positive": answers}
     prompts = {"query": encoding.prompt(model, "query"), "positive": encoding.prompt(model, "passage")}
     with tempfile.TemporaryDirectory() as out:
         arguments = SentenceTransformerTrainingArguments(
@@ -148,7 +116,7 @@ def plain(folder: Path, given: Data, seed: int) -> Result:
             bf16=encoding.bf16_is_faster(model.device),
             use_cpu=model.device.type == "cpu",
             prompts={name: before for name, before in prompts.items() if before},
-            seed=seed,
+            seed=settings.recipe.seed,
             save_strategy="no",
             report_to="none",
         )
@@ -158,10 +126,26 @@ def plain(folder: Path, given: Data, seed: int) -> Result:
         )
         trainer.train()
         seconds = time.perf_counter() - start
-    return Result(judged(given, *vectors(model, given.of("test"), given.passages)), seconds)
+    return model, seconds
 
 
-def burnished(folder: Path, given: Data, settings: Settings) -> Result:
+def texts(given: Data) -> tuple[list[str], list[str]]:
+    """Every training pair, those of dev among them: the queries, and the answer to each, as it is embedded."""
+    pairs = given.pairs("train", "dev")
+    text = dict(zip(given.passages["passage_id"], tables.embedded_text(given.passages), strict=True))
+    return pairs["text"].to_list(), [text[name] for name in pairs["target_id"]]
+
+
+def by_documentation(folder: Path, given: Data, settings: Settings) -> Tuned:
+    """The best documented recipe, on every training pair; its seconds count mining and the vectors for it in."""
+    torch.use_deterministic_algorithms(mode=False)  # as for plain
+    model = models.load(folder)
+    start = time.perf_counter()
+    documented.train(model, *texts(given), tables.embedded_text(given.passages), settings.recipe.seed)
+    return model, time.perf_counter() - start
+
+
+def burnished(folder: Path, given: Data, settings: Settings) -> Tuned:
     """This repository's recipe; its seconds count the base's vectors, mining and the dev measures in."""
     model = models.load(folder)
     start = time.perf_counter()
@@ -187,7 +171,7 @@ def burnished(folder: Path, given: Data, settings: Settings) -> Result:
         )
         recipe = replace(settings.recipe, guide=guide.digest if guide else "base", teacher=taught.digest if taught else "")
         found = rounds.trained(
-            Material(folder, parts, given.qrels, known, (dev, None), settings.threshold, guide, taught),
+            Material(folder, parts, given.qrels, known, (dev, None), settings.suspicion, guide, taught),
             mined.rows,
             recipe,
             rounds=settings.rounds,
@@ -195,41 +179,17 @@ def burnished(folder: Path, given: Data, settings: Settings) -> Result:
             checkpoints=Path(out),
         )
     seconds = time.perf_counter() - start
-    model = found.model
     click.echo(f"{given.name}: {found.summary}", err=True)
-    return Result(judged(given, *vectors(model, given.of("test"), given.passages)), seconds)
+    return found.model, seconds
 
 
-def records(name: str, results: dict[str, Result], seed: int) -> list[dict[str, Any]]:
-    """One row a system: its mean, its seconds and, but for plain, its difference to plain with interval and p."""
-    rows = []
-    for system, result in results.items():
-        row = {"data": name, "system": system, MAIN: round(float(result.values.mean()), 4), "seconds": round(result.seconds, 1)}
-        if system != "plain":
-            found = measures.difference(result.values, results["plain"].values, seed=seed)
-            row |= {key: round(getattr(found, key), 4) for key in ("mean", "low", "high", "p")}
-        rows.append(row | {"queries": len(result.values)})
-    return rows
-
-
-def table(rows: Sequence[dict[str, Any]]) -> str:
-    """The rows as a Markdown table."""
-    lines = [
-        "| data | system | nDCG@10 | minus plain (95 % interval) | p | seconds | test queries |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        apart = f"{row['mean']:+.4f} ({row['low']:+.4f} to {row['high']:+.4f}) | {row['p']:.4f}" if "p" in row else "|"
-        lines.append(
-            f"| {row['data']} | {row['system']} | {row[MAIN]:.4f} | {apart} | {row['seconds']:.1f} | {row['queries']} |"
-        )
-    return "\n".join(lines)
-
-
-def as_json(row: dict[str, Any]) -> str:
-    """The row as a line of JSON; the interval, of the difference to plain, stands with burnish alone."""
-    names = ["data", "system", MAIN, "seconds", *(("low", "high") if row["system"] == "burnish" else ())]
-    return json.dumps({name: row[name] for name in names})
+SYSTEMS: dict[str, Callable[[Path, Data, Settings], Tuned]] = {
+    "base": base,
+    "plain": plain,
+    "documented": by_documentation,
+    "burnish": burnished,
+}
+USUAL = ("base", "plain", "burnish")
 
 
 def stage_knobs(params: Path, stage: str) -> Any:
@@ -254,7 +214,7 @@ def settings(params: Path, seed: int) -> Settings:
         hardness_strength=train.hardness_strength,
     )
     others = (train.guide, train.teacher, train.rounds)
-    return Settings(mine.rule(), Recipe(**chosen), train.false_negative_threshold, train.dev_pool, *others)
+    return Settings(mine.rule(), Recipe(**chosen), train.suspicion(), train.dev_pool, *others)
 
 
 def fetch(params: Path, model: str | None, out: Path) -> None:
@@ -265,27 +225,62 @@ def fetch(params: Path, model: str | None, out: Path) -> None:
     models.fetch(model or chosen.model, prompts=prompts, out=out, **own)
 
 
-@click.command(help=__doc__)
-@click.argument("folders", metavar="DATA...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--model", help="Base model, a folder or `pypi:MODULE`.  [default: the params file's]")
-@click.option("--params", type=click.Path(path_type=Path), default=ROOT / "params.yaml", help="File with the knobs.")
-@click.option("--seed", type=click.IntRange(min=0), default=7, show_default=True, help="Of both trainings and the resampling.")
-@click.option("--json", "as_lines", is_flag=True, help="Print JSON lines in place of the table.")
-def main(folders: Sequence[Path], model: str | None, params: Path, seed: int, as_lines: bool) -> None:  # noqa: FBT001
-    """Print one row a folder and system."""
-    chosen = settings(params, seed)
-    given = [data(folder) for folder in folders]
-    rows = []
-    with tempfile.TemporaryDirectory() as temporary, redirect_stdout(sys.stderr):  # the trainers log to standard output
+@contextmanager
+def based(params: Path, model: str | None, chosen: Settings) -> Iterator[Path]:
+    """A folder with the base model, for as long as it is needed; what trainers print goes to standard error meanwhile.
+
+    Raises:
+        InputError: the recipe trains for a width that the model does not have.
+    """
+    with tempfile.TemporaryDirectory() as temporary, redirect_stdout(sys.stderr):
         folder = Path(temporary) / "base"
         fetch(params, model, folder)
         if max(chosen.recipe.widths) > (full := models.load(folder).get_embedding_dimension() or 0):
             raise InputError(
                 f"train.widths: {max(chosen.recipe.widths)} is larger than the model's {full} dimensions; leave it out"
             )
+        yield folder
+
+
+@click.command(help=__doc__)
+@click.argument("folders", metavar="DATA...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--model", help="Base model, a folder or `pypi:MODULE`.  [default: the params file's]")
+@click.option("--params", type=click.Path(path_type=Path), default=ROOT / "params.yaml", help="File with the knobs.")
+@click.option("--seed", type=click.IntRange(min=0), default=7, show_default=True, help="Of both trainings and the resampling.")
+@click.option(
+    "--system",
+    "systems",
+    type=click.Choice([*SYSTEMS, "all"]),
+    multiple=True,
+    default=USUAL,
+    show_default=True,
+    help="May be given several times.",
+)
+@click.option("--general", type=click.Path(path_type=Path), help="A BEIR folder whose test queries show what is forgotten.")
+@click.option("--json", "as_lines", is_flag=True, help="Print JSON lines in place of the table.")
+def main(
+    folders: Sequence[Path],
+    model: str | None,
+    params: Path,
+    seed: int,
+    systems: Sequence[str],
+    general: Path | None,
+    as_lines: bool,  # noqa: FBT001
+) -> None:
+    """Print one row a folder and system."""
+    chosen = settings(params, seed)
+    given = [data(folder) for folder in folders]
+    others = data(general, "test") if general else None
+    rows = []
+    with based(params, model, chosen) as folder:
+        before = tested(models.load(folder), others) if others else None
         for one in given:
-            results = {"base": base(folder, one), "plain": plain(folder, one, seed), "burnish": burnished(folder, one, chosen)}
-            rows += records(one.name, results, seed)
+            results = {
+                name: result(make(folder, one, chosen), one, None if name == "base" else others)
+                for name, make in SYSTEMS.items()
+                if name in systems or "all" in systems
+            }
+            rows += records(one.name, results, seed, before=before)
     click.echo("\n".join(map(as_json, rows)) if as_lines else table(rows))
 
 

@@ -75,7 +75,7 @@ def job(folder: Path, given: Data, chosen: Settings, clock: str) -> Job:
     known = dict(zip(train["query_id"], asked, strict=True))
     recipe = replace(chosen.recipe, epochs=1, min_steps=0, evaluations=1, interpolation=1.0)
     rows = training_set(
-        [Part(train, given.passages, stored)], given.qrels, mined.rows, known, threshold=chosen.threshold, seed=recipe.seed
+        [Part(train, given.passages, stored)], given.qrels, mined.rows, known, suspicion=chosen.suspicion, seed=recipe.seed
     )
     lengths = [len(ids) for ids in model.tokenizer(tables.embedded_text(given.passages))["input_ids"]]
     return Job(given, rows, recipe, _SHORT if np.mean(lengths) <= _SHORT_TOKENS else _LONG, clock)

@@ -20,7 +20,7 @@ from burnish.synthesis.questions import FOUND
 from burnish.synthesis.service import Mode, Output, Service
 from burnish.synthesis.settings import Inputs, Settings
 from burnish.synthesis.subjects import Variety
-from burnish.tables import DOCUMENTS, PASSAGES, QRELS, QUERIES
+from burnish.tables import DOCUMENTS, PASSAGES, QRELS, QUERIES, VERDICTS
 
 PromptFile = Annotated[str, Field(pattern=r"^[\w.-]+\.txt$")]
 Tokens = Annotated[int, Field(ge=16, le=32_768)]
@@ -112,6 +112,7 @@ def main(
     with atomic.folder(out) as folder:
         tables.write(made.queries, QUERIES, folder / "queries.parquet")
         tables.write(made.qrels, QRELS, folder / "qrels.parquet")
+        tables.write(made.verdicts, VERDICTS, folder / "verdicts.parquet")
         atomic.write_json(folder / "counts.json", made.counts)
     for name, lines in sorted(made.damaged.items()):
         click.echo(

@@ -16,6 +16,7 @@ from burnish.search.retrieval import passage_languages
 from burnish.tables import DOCUMENTS, NEGATIVES, PASSAGES, QRELS, QUERIES
 from burnish.training import curve, devset, objectives, rounds
 from burnish.training.losses import Hardness
+from burnish.training.masks import Suspicion
 from burnish.training.mining import Rule
 from burnish.training.parts import Part
 from burnish.training.rounds import Material, Miner
@@ -41,13 +42,19 @@ class TrainKnobs(Knobs):
     warmup_share: Annotated[float, Field(ge=0, lt=1)]
     scale: Annotated[float, Field(gt=0, le=1000)]
     widths: Annotated[list[Annotated[int, Field(ge=8)]], Field(min_length=1)]
+    width_power: Annotated[float, Field(ge=0, le=4)]
     max_tokens: Annotated[int, Field(ge=16)]
     false_negative_threshold: Annotated[float, Field(gt=0)]
+    false_negative_likeness: Annotated[float, Field(ge=-1, le=1)]
     interpolation: Annotated[float, Field(ge=0, le=1)]
     evaluations: Annotated[int, Field(ge=1)]
     patience: Annotated[int, Field(ge=1)]
     dev_pool: Annotated[int, Field(ge=1)]
     seed: Annotated[int, Field(ge=0)]
+
+    def suspicion(self) -> Suspicion:
+        """When an in-batch passage is taken for an answer."""
+        return Suspicion(self.false_negative_threshold, self.false_negative_likeness)
 
 
 @click.command(help=__doc__)
@@ -116,7 +123,7 @@ def main(params: Path, model: Path, corpus: Path, documents: Path, general: Path
         for part in parts.values()
     )
     judge = teacher(models.located(rule.denoise, "mine.denoise"), store, "mine.denoise") if rule.denoise else None
-    material = Material(model, parts, qrels, known, (domain_dev, general_dev), chosen.false_negative_threshold, guide, taught)
+    material = Material(model, parts, qrels, known, (domain_dev, general_dev), chosen.suspicion(), guide, taught)
     found = rounds.trained(
         material,
         mined,

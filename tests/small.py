@@ -204,6 +204,7 @@ KNOBS: dict[str, Any] = {
     "synthesize.count": 2,
     "synthesize.accept_coverage": 1.0,
     "synthesize.max_dollars": None,
+    "mine.per_query": 1,
     "mine.last_rank": 20,
     "mine.pool": 5,
     "train.epochs": 1,

@@ -20,11 +20,14 @@ import ablation  # noqa: E402
 from ablation import Place, Result  # noqa: E402
 
 
-def place(root: Path, used: dict[str, int]) -> Place:
-    """A repository whose training set has these queries."""
+def place(root: Path, used: dict[str, int], per_query: int = 1) -> Place:
+    """A repository whose training set has these queries, its params the default's but for the negatives of each query."""
     (root / "data/mixed").mkdir(parents=True)
     (root / "data/mixed/counts.json").write_text(json.dumps({"used": used}), encoding="utf-8")
-    return Place(root, ROOT / "params.yaml")
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["mine"]["per_query"] = per_query
+    (root / "whole.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    return Place(root, root / "whole.yaml")
 
 
 @pytest.mark.parametrize("name", [*ablation.PARTS, *ablation.ORIGINS])
@@ -32,25 +35,35 @@ def test_every_variant_is_knobs_and_another_recipe(tmp_path: Path, base_model: P
     """The stages accept its params, which differ from the repository's in one knob."""
     (tmp_path / "models").mkdir()
     (tmp_path / "models/base").symlink_to(base_model)
-    changes = ablation.changes(Place(tmp_path, ROOT / "params.yaml"), name)
+    given = place(tmp_path, {})
+    changes = ablation.changes(given, name)
     assert len(changes) == 1
-    ablation.write_params(Place(tmp_path, ROOT / "params.yaml"), changes, tmp_path / "params.yaml")
-    before, after = (yaml.safe_load(path.read_text()) for path in (ROOT / "params.yaml", tmp_path / "params.yaml"))
+    ablation.write_params(given, changes, tmp_path / "params.yaml")
+    before, after = (yaml.safe_load(path.read_text()) for path in (given.params, tmp_path / "params.yaml"))
     section = next(iter(changes)).split(".")[0]
     assert [one for one in before if before[one] != after[one]] == [section]
     kind = runpy.run_path(str(ROOT / "stages" / f"{section}.py"))[f"{section.capitalize()}Knobs"]
     knobs.section(tmp_path / "params.yaml", section, kind)
 
 
-def test_a_knob_that_is_gone_is_told(tmp_path: Path) -> None:
-    """A variant that changes nothing would show that nothing brings anything."""
-    with pytest.raises(InputError, match=r"params.yaml: expected the knob `mine.per_quarry`, found none"):
-        ablation.write_params(Place(tmp_path, ROOT / "params.yaml"), {"mine.per_quarry": 0}, tmp_path / "params.yaml")
+def test_a_variant_that_changes_nothing_is_told(tmp_path: Path) -> None:
+    """It would show that nothing brings anything."""
+    given = place(tmp_path, {"synthetic": 9}, per_query=0)
+    with pytest.raises(InputError, match=r"whole.yaml: expected the knob `mine.per_quarry`, found none"):
+        ablation.variants(given, ("mine.per_quarry=1",))
+    for name in ("mining", "mine.per_query=0"):
+        with pytest.raises(InputError, match=f"{name}: the recipe is so already"):
+            ablation.variants(given, (name,))
+    assert ablation.changes(given, "mine.per_query=2") == {"mine.per_query": 2}
 
 
-def test_variants_are_what_is_there(tmp_path: Path) -> None:
-    """Each origin that is trained on and each part; an origin without a query would measure nothing."""
+def test_variants_are_what_is_there(tmp_path: Path, base_model: Path) -> None:
+    """Each origin that is trained on and each part that is used; an origin without a query would measure nothing."""
     given = place(tmp_path, {"synthetic": 9, "general": 3})
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models/base").symlink_to(base_model)
+    unmined = Place(tmp_path, ROOT / "params.yaml")
+    assert ablation.variants(unmined, ())[2:] == [one for one in ablation.PARTS if one not in {"mining", "likely-answer-rule"}]
     assert ablation.variants(given, ()) == ["general", "synthetic", *ablation.PARTS]
     assert ablation.variants(given, ("mining",)) == ["mining"]
     with pytest.raises(InputError, match=r"--without clicks: no training query has this origin; there are \['general', 'syn"):
@@ -131,10 +144,10 @@ def test_a_built_repository_is_taken_apart(tmp_path: Path, base_model: Path, sta
     names = ("extractive", "general", "mining", "matryoshka")
     flags = [part for name in names for part in ("--without", name)]
     result = CliRunner().invoke(ablation.main, ["--root", str(tmp_path), *flags, "--json"], catch_exceptions=False)
-    rows = {row["without"]: row for row in map(json.loads, result.stdout.splitlines())}
-    assert list(rows) == ["nothing", *names, "training (base)"]
+    rows = {row["variant"]: row for row in map(json.loads, result.stdout.splitlines())}
+    assert list(rows) == ["the recipe", *names, "base"]
     assert {row["domain"]["queries"] for row in rows.values()} == {10}
     assert {row["general"]["queries"] for row in rows.values()} == {3}
-    assert rows["extractive"] | {"without": ""} == rows["training (base)"] | {"without": ""}
+    assert rows["extractive"] | {"variant": ""} == rows["base"] | {"variant": ""}
     assert len({row["domain"]["ndcg@10"] for row in rows.values()}) > 1
     assert contents(tmp_path) == before

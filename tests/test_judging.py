@@ -55,6 +55,8 @@ def test_queries_below_the_threshold_are_dropped(tmp_path: Path) -> None:
     }  # fmt: skip
     assert (found.asked, again.asked, len(ReplyStore(tmp_path / "store"))) == (6, 0, 6)
     assert again.queries.equals(found.queries)
+    scores = found.verdicts.join(found.queries, on="query_id").sort("text")["score"].to_list()
+    assert (scores, again.verdicts.equals(found.verdicts)) == ([7, 10, 9, 7], True)
 
 
 def test_a_stricter_threshold_asks_nobody_again(tmp_path: Path) -> None:

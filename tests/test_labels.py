@@ -14,7 +14,7 @@ from burnish.embedding import vectors
 from burnish.errors import InputError
 from burnish.queries import labels
 from burnish.queries.labels import Built
-from burnish.tables import NEGATIVES, PASSAGES, QRELS, QUERIES, RUNS
+from burnish.tables import NEGATIVES, PASSAGES, QRELS, QUERIES, RUNS, VERDICTS
 
 SIZE = 120  # passages, of two a document
 
@@ -61,6 +61,9 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, origins in (("collected", ["curated", "clicks", "general"]), ("synthetic", ["synthetic"])):
         own = asked.filter(pl.col("origin").is_in(origins))
         tables.write(own, QUERIES, tmp_path / "data" / name / "queries.parquet")
+    tables.write(
+        pl.DataFrame([("s1", 9)], VERDICTS.columns, orient="row"), VERDICTS, tmp_path / "data/synthetic/verdicts.parquet"
+    )
     mined = [(query, passage, 5, 0.5, margin, "exact") for query, passage, margin in NEGATIVES_OF]
     tables.write(
         pl.DataFrame(mined, schema=NEGATIVES.columns, orient="row"), NEGATIVES, tmp_path / "data/negatives/negatives.parquet"
@@ -109,6 +112,13 @@ def test_an_answer_far_down_is_doubted(root: Path, known: Built) -> None:
     """The clicked one at rank 111; the synthetic ones, at 5 and 7, are not."""
     found = labels.answer_far_down(labels.base_ranks(root, known))
     assert details(found) == {("c1", "d55#0"): "an answer by clicks, rank 111 of base"}
+
+
+def test_a_judge_that_the_base_contradicts_is_told(root: Path) -> None:
+    """An answer that the judge praised and the base ranks far down: one of the two is wrong."""
+    ranks = pl.DataFrame({"query_id": ["s1"], "passage_id": ["d2#0"], "rank": [300], "origin": ["synthetic"]})
+    found = labels.answer_far_down(ranks.join(labels.built(root).verdicts, on="query_id"))
+    assert details(found) == {("s1", "d2#0"): "an answer by synthetic (judge: 9 of 10), rank 300 of base"}
 
 
 def test_the_nearest_negative_of_each_query_is_asked(known: Built) -> None:

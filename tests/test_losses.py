@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from burnish.embedding import encoding, models
 from burnish.training import losses, objectives
 from burnish.training.losses import CachedRankingLoss, Contrast, Features, PackedRankingLoss
-from burnish.training.masks import FalseNegatives
+from burnish.training.masks import FalseNegatives, Suspicion
 from burnish.training.objectives import Objective
 
 ROWS = 6
@@ -38,7 +38,7 @@ def masks(
     passages = np.zeros((candidates.size, rows), np.float32)
     passages[:rows] = np.eye(rows)
     known = positives or [frozenset({at}) for at in range(rows)]
-    return FalseNegatives(np.eye(rows, dtype=np.float32), passages, candidates, known, threshold)
+    return FalseNegatives(np.eye(rows, dtype=np.float32), passages, candidates, known, Suspicion(threshold, -1.0))
 
 
 def objective(name: str, given: FalseNegatives, **knobs: Any) -> Objective:
@@ -105,7 +105,17 @@ def guided(model: SentenceTransformer, threshold: float) -> FalseNegatives:
     encode = {role: encoding.encoder(model, role) for role in ("query", "passage")}
     own = [frozenset({at}) for at in range(ROWS)]
     candidates = np.arange(2 * ROWS).reshape(2, ROWS).T
-    return FalseNegatives(encode["query"](QUERIES), encode["passage"]([*POSITIVES, *NEGATIVES]), candidates, own, threshold)
+    return FalseNegatives(
+        encode["query"](QUERIES), encode["passage"]([*POSITIVES, *NEGATIVES]), candidates, own, Suspicion(threshold, -1.0)
+    )
+
+
+def test_a_width_counts_by_its_share_to_the_power(model: SentenceTransformer) -> None:
+    """384 and 96 at power 1: the whole is the one loss and a quarter of the other."""
+    columns, labels = features(model, QUERIES, POSITIVES, NEGATIVES), torch.arange(ROWS)
+    one, other = (built("mnrl", model, masks(), [width])(columns, labels).item() for width in (384, 96))
+    whole = objectives.loss(model, objective("mnrl", masks()), [384, 96], 1.0)
+    assert whole(columns, labels).item() == pytest.approx(one + other / 4, abs=1e-5)
 
 
 @pytest.mark.parametrize("widths", [[384], [384, 64]])
@@ -283,7 +293,16 @@ def test_the_base_models_scores_mask() -> None:
     """With an own score of 0.8 and a threshold of 0.9 a passage at 0.75 is masked, one at 0.7 is not."""
     queries = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]], np.float32)
     passages = np.array([[0.8, 0.6], [0.75, 1.0], [0.7, 1.0]], np.float32)
-    one = FalseNegatives(queries, passages, np.arange(3)[:, None], [frozenset({at}) for at in range(3)], 0.9)
+    one = FalseNegatives(queries, passages, np.arange(3)[:, None], [frozenset({at}) for at in range(3)], Suspicion(0.9, -1.0))
+    assert one.mask(np.arange(3))[0].tolist() == [False, True, False]
+
+
+def test_what_is_unlike_the_answer_is_not_masked() -> None:
+    """Both others score as high as the own passage; only the one that is much like it is taken for an answer."""
+    queries = np.array([[1.0, 0.0, 0.0]] * 3, np.float32)
+    passages = np.array([[0.8, 0.6, 0.0], [0.8, 0.55, 0.24], [0.8, 0.0, 0.6]], np.float32)
+    own = [frozenset({at}) for at in range(3)]
+    one = FalseNegatives(queries, passages, np.arange(3)[:, None], own, Suspicion(0.9, 0.9))
     assert one.mask(np.arange(3))[0].tolist() == [False, True, False]
 
 
@@ -299,13 +318,14 @@ def test_the_mask_follows_the_columns_of_the_loss() -> None:
     ]
 
 
-def test_a_part_of_a_batchs_mask_is_that_part() -> None:
+@pytest.mark.parametrize("likeness", [-1.0, 0.1])
+def test_a_part_of_a_batchs_mask_is_that_part(likeness: float) -> None:
     """Large batches ask for some rows at a time: put together they are the whole, in all three directions."""
     random = np.random.default_rng(1)
     queries, passages = (random.normal(size=(size, 8)).astype(np.float32) for size in (30, 60))
     candidates = np.stack([random.permutation(30), random.permutation(30) + 30], axis=1)
     known = [frozenset({int(own), *random.choice(60, 5).tolist()}) for own in candidates[:, 0]]
-    one = FalseNegatives(queries, passages, candidates, known, 0.9)
+    one = FalseNegatives(queries, passages, candidates, known, Suspicion(0.9, likeness))
     rows = random.permutation(30)[:20]
     batch = one.of_batch(rows, torch.device("cpu"))
     for direction in (batch.documents, batch.anchors, batch.positives):
@@ -314,12 +334,13 @@ def test_a_part_of_a_batchs_mask_is_that_part() -> None:
         assert 0 < int(parts.sum()) < parts.numel()
 
 
-def test_a_rows_own_negatives_are_masked_as_in_the_batch() -> None:
+@pytest.mark.parametrize("likeness", [-1.0, 0.1])
+def test_a_rows_own_negatives_are_masked_as_in_the_batch(likeness: float) -> None:
     """What triplets leave out is what the ranking loss leaves out of the same row's columns."""
     random = np.random.default_rng(2)
     queries, passages = (random.normal(size=(size, 8)).astype(np.float32) for size in (10, 30))
     known = [frozenset({at, 10 + (at * 3) % 20}) for at in range(10)]
-    one = FalseNegatives(queries, passages, np.arange(30).reshape(3, 10).T, known, 0.9)
+    one = FalseNegatives(queries, passages, np.arange(30).reshape(3, 10).T, known, Suspicion(0.9, likeness))
     rows = np.arange(10)
     whole = one.mask(rows).reshape(10, 3, 10)[rows, 1:, rows]
     assert (one.own(rows) == whole).all()
@@ -338,5 +359,7 @@ def test_the_mask_never_hides_the_own_positive(threshold: float) -> None:
     """Whatever the base thinks of it, even a score below 0, a row keeps its own answer."""
     random = np.random.default_rng(0)
     queries, passages = (random.normal(size=(20, 8)).astype(np.float32) for _ in range(2))
-    one = FalseNegatives(queries, passages, np.arange(20)[:, None], [frozenset({at, 0, 1, 2}) for at in range(20)], threshold)
+    one = FalseNegatives(
+        queries, passages, np.arange(20)[:, None], [frozenset({at, 0, 1, 2}) for at in range(20)], Suspicion(threshold, -1.0)
+    )
     assert not one.mask(np.arange(20)).diagonal().any()

@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 
 from burnish.tables import NEGATIVES, PASSAGES, QRELS, QUERIES
+from burnish.training.masks import Suspicion
 from burnish.training.parts import Part
 from burnish.training.rows import TrainingSet, training_set
 
@@ -38,7 +39,7 @@ def mined(*rows: tuple[str, str]) -> pl.DataFrame:
 def rows_of(parts: list[Part], qrels: pl.DataFrame, negatives: pl.DataFrame) -> TrainingSet:
     """The training set, with vectors that do not matter."""
     known = {name: np.ones(4, np.float32) for one in parts for name in one.queries["query_id"]}
-    return training_set(parts, qrels, negatives, known, threshold=2.0, seed=1)
+    return training_set(parts, qrels, negatives, known, suspicion=Suspicion(2.0, -1.0), seed=1)
 
 
 def test_rows_are_training_pairs_alone() -> None:

@@ -44,6 +44,7 @@ TABLES = {
     "data/collected/training/qrels.parquet": tables.QRELS,
     "data/synthetic/queries.parquet": tables.QUERIES,
     "data/synthetic/qrels.parquet": tables.QRELS,
+    "data/synthetic/verdicts.parquet": tables.VERDICTS,
     "data/mixed/training/queries.parquet": tables.QUERIES,
     "data/mixed/training/qrels.parquet": tables.QRELS,
     "data/mixed/test/queries.parquet": tables.QUERIES,

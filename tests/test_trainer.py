@@ -16,7 +16,7 @@ from transformers import AutoTokenizer, BertConfig, BertModel
 
 from burnish.embedding import encoding, models
 from burnish.training import objectives, trainer
-from burnish.training.masks import FalseNegatives
+from burnish.training.masks import FalseNegatives, Suspicion
 from burnish.training.rows import TrainingSet
 from burnish.training.trainer import Recipe
 
@@ -29,6 +29,7 @@ RECIPE = Recipe(
     learning_rate=1e-3,
     warmup_share=0.1,
     scale=20.0,
+    width_power=0.0,
     widths=(32, 16),
     max_tokens=32,
     interpolation=1.0,
@@ -50,7 +51,7 @@ def data() -> TrainingSet:
         np.eye(2 * count, dtype=np.float32),
         passages,
         [frozenset({at // 2}) for at in range(2 * count)],
-        threshold=2.0,
+        suspicion=Suspicion(2.0, -1.0),
     )
     queries = [f"{how} {one}" for one in SUBJECTS for how in ("how to", "why")]
     taught = np.tile(np.array([4.0, -4.0], np.float32), (2 * count, 1))  # a teacher that is sure

@@ -72,6 +72,7 @@ QRELS = Table(
     },
     keys=3,
 )
+VERDICTS = Table("verdicts", {"query_id": pl.String, "score": pl.Int8})  # a judge's, 1 to 10, of the queries that it passed
 NEGATIVES = Table(
     "negatives",
     {

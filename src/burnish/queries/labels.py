@@ -14,7 +14,7 @@ from burnish.errors import InputError
 from burnish.evaluation import measures
 from burnish.queries import formats
 from burnish.queries.labelling import Allowed
-from burnish.tables import NEGATIVES, PASSAGES, QRELS, QUERIES, RUNS
+from burnish.tables import NEGATIVES, PASSAGES, QRELS, QUERIES, RUNS, VERDICTS
 
 # Why a pair is asked about, in the order in which the reasons take turns.
 REASONS = ("unjudged", "first-but-no-answer", "answer-far-down", "borderline-negative")
@@ -39,6 +39,7 @@ class Built:
     queries: pl.DataFrame  # QUERIES
     qrels: pl.DataFrame  # QRELS
     passages: pl.DataFrame  # PASSAGES
+    verdicts: pl.DataFrame  # VERDICTS
     negatives: pl.DataFrame  # NEGATIVES
     runs: pl.DataFrame  # RUNS, of the full-width systems
 
@@ -73,6 +74,7 @@ def built(root: Path) -> Built:
         queries,
         qrels.filter(own),
         tables.read(PASSAGES, root / "data/corpus/passages.parquet"),
+        tables.read(VERDICTS, root / "data/synthetic/verdicts.parquet"),
         tables.read(NEGATIVES, root / "data/negatives/negatives.parquet").filter(own),
         tables.read(RUNS, last).filter(own, ~pl.col("system").str.contains("@", literal=True)),
     )
@@ -87,7 +89,7 @@ def allowed(root: Path, highest: int) -> Allowed:
 
 
 def base_ranks(root: Path, known: Built) -> pl.DataFrame:
-    """The base's rank of each answer that nobody judged: columns query_id, passage_id, rank, origin.
+    """The base's rank of each answer that nobody judged: columns query_id, passage_id, rank, origin, score (the judge's, or null).
 
     Args:
         root: where the base's vectors lie, in data/vectors/base.
@@ -104,7 +106,8 @@ def base_ranks(root: Path, known: Built) -> pl.DataFrame:
         vectors.read(folder / "passages.parquet", ids),
         np.array([place[name] for name in asked["target_id"]], dtype=np.int64),
     )
-    return asked.select("query_id", pl.col("target_id").alias("passage_id"), pl.Series("rank", ranks), "origin")
+    found = asked.select("query_id", pl.col("target_id").alias("passage_id"), pl.Series("rank", ranks), "origin")
+    return found.join(known.verdicts, on="query_id", how="left", maintain_order="left")
 
 
 def answer_ranks(queries: Vectors, passages: Vectors, answers: np.ndarray) -> np.ndarray:
@@ -162,16 +165,17 @@ def first_but_no_answer(known: Built) -> pl.DataFrame:
 
 
 def answer_far_down(ranks: pl.DataFrame) -> pl.DataFrame:
-    """Answers by clicks or by a model that the base ranks far down: a bad pair, or one that is well worth learning.
+    """Answers by clicks, a model or its judge that the base ranks far down: a bad pair, or one that is well worth learning.
 
     Args:
         ranks: as `base_ranks` gives them.
     """
+    judged = pl.format(" (judge: {} of 10)", "score")
     return ranks.filter(pl.col("rank") > _FAR).select(
         "query_id",
         "passage_id",
         pl.col("rank").cast(pl.Float64).alias("urgency"),
-        pl.format("an answer by {}, rank {} of base", "origin", "rank").alias("detail"),
+        pl.format("an answer by {}{}, rank {} of base", "origin", judged.fill_null(""), "rank").alias("detail"),
     )
 
 

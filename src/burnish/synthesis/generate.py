@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -24,6 +24,7 @@ from burnish.synthesis.replies import STATUSES, Reply, ReplyStore, Status
 from burnish.synthesis.rounds import Round, complete
 from burnish.synthesis.settings import Inputs, Settings, check
 from burnish.synthesis.subjects import Subject, Variety, subjects
+from burnish.tables import VERDICTS
 
 _TYPICAL = "x" * 60  # stands for a query that is not written yet, in the plan of what the judge will be asked
 
@@ -34,6 +35,7 @@ class Synthetic:
 
     queries: pl.DataFrame
     qrels: pl.DataFrame
+    verdicts: pl.DataFrame
     counts: dict[str, Any]
     asked: int
     dollars: float
@@ -42,12 +44,13 @@ class Synthetic:
 
 @dataclass(frozen=True)
 class _Drafts:
-    """Queries before they are tables, in the subjects' order, and what is to be counted about their replies."""
+    """Queries before they are tables, in the subjects' order, what is to be counted about their replies, the judge's scores."""
 
     origin: str
     made: Made
     dropped: Counter[str]
     counts: dict[str, Any]
+    scores: dict[str, int] = field(default_factory=dict)  # by text, its case folded
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,11 @@ def synthetic(inputs: Inputs, settings: Settings, tell: Callable[[Plan], None]) 
         "dropped": dict(sorted((drafts.dropped + dropped).items())),
         "lexical_copy_rate": lexical_copy_rate(queries, qrels, inputs.passages),
     }
-    return Synthetic(queries, qrels, counts, work.budget.requests, work.budget.dollars, damaged)
+    scores = [
+        (query_id, drafts.scores.get(text.casefold())) for query_id, text in queries.select("query_id", "text").iter_rows()
+    ]
+    verdicts = pl.DataFrame(scores, VERDICTS.columns, orient="row").drop_nulls()
+    return Synthetic(queries, qrels, verdicts, counts, work.budget.requests, work.budget.dollars, damaged)
 
 
 def planned(inputs: Inputs, settings: Settings) -> Plan:
@@ -193,8 +200,8 @@ def _from_replies(work: _Work, fetch: Callable[[Round], None]) -> _Drafts:
         return drafts
     verdicts = judging.verdicts(judge, drafts.made, work.replies, settings.max_bad_share)
     fetch(verdicts)
-    left, judged = judging.passed(judge, drafts.made, verdicts, accept_coverage=settings.accept_coverage)
-    return _Drafts(drafts.origin, left, drafts.dropped, {**drafts.counts, "judge": judged})
+    left, scores, judged = judging.passed(judge, drafts.made, verdicts, accept_coverage=settings.accept_coverage)
+    return _Drafts(drafts.origin, left, drafts.dropped, {**drafts.counts, "judge": judged}, scores)
 
 
 def _read(work: _Work) -> _Drafts:

@@ -49,8 +49,10 @@ def verdicts(judge: Judge, made: Made, replies: Replies, max_bad_share: float) -
     return Round("verdicts of the judge", [one for one, _ in asked], replies.exactly, status, max_bad_share)
 
 
-def passed(judge: Judge, made: Made, round_: Round, *, accept_coverage: float) -> tuple[Made, dict[str, Any]]:
-    """(what is left of `made`, counts): the queries of at least the judge's threshold; unjudged ones are dropped too.
+def passed(judge: Judge, made: Made, round_: Round, *, accept_coverage: float) -> tuple[Made, dict[str, int], dict[str, Any]]:
+    """(what is left of `made`, the lowest score of each text left, counts); what is below the threshold or unjudged is dropped.
+
+    Texts differ by more than case, as `pairs.query_tables` has them.
 
     Raises:
         InputError: too many verdicts are no use.
@@ -60,6 +62,7 @@ def passed(judge: Judge, made: Made, round_: Round, *, accept_coverage: float) -
     given: Counter[int] = Counter(dict.fromkeys(range(1, 11), 0))
     dropped: Counter[str] = Counter({"below_threshold": 0, "unjudged": 0})
     left: list[tuple[Subject, Sequence[str]]] = []
+    lowest: dict[str, int] = {}
     for (subject, queries), one in zip([both for both in made if both[1]], round_.questions, strict=True):
         reply, _ = round_.found(one)
         points: list[int] | None = None
@@ -68,9 +71,11 @@ def passed(judge: Judge, made: Made, round_: Round, *, accept_coverage: float) -
             statuses[status] += 1
             points = scores(reply.text, count=len(queries)) if status == "ok" else None
         given.update(points or ())
-        good = [query for query, score in zip(queries, points or (), strict=False) if score >= judge.threshold]
+        good = [(query, score) for query, score in zip(queries, points or (), strict=False) if score >= judge.threshold]
+        for query, score in good:
+            lowest[query.casefold()] = min(score, lowest.get(query.casefold(), score))
         dropped["below_threshold" if points else "unjudged"] += len(queries) - len(good)
-        left.append((subject, good))
+        left.append((subject, [query for query, _ in good]))
     round_.check_bad(statuses)
     if statuses.total() < accept_coverage * len(round_.questions):
         raise UnfinishedError(
@@ -79,4 +84,4 @@ def passed(judge: Judge, made: Made, round_: Round, *, accept_coverage: float) -
             "ask for the rest, lower accept_coverage, which drops what is unjudged, or set judge.threshold to 0"
         )
     scores_ = {str(score): number for score, number in sorted(given.items())}
-    return left, {"replies": dict(statuses), "scores": scores_, "dropped": dict(dropped)}
+    return left, lowest, {"replies": dict(statuses), "scores": scores_, "dropped": dict(dropped)}

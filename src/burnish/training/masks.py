@@ -12,26 +12,39 @@ from burnish.arrays import Vectors
 
 
 @dataclass(frozen=True)
-class FalseNegatives:
-    """Which passages of a batch may not serve as a row's negatives, by what is known and by a guide's scores.
+class Suspicion:
+    """When an in-batch passage is taken for an unjudged answer: both must hold.
 
-    A passage is masked where it is a known positive of the query, or where the guide (the base model, unless another is
-    named) scores it above `threshold` times the row's own positive: among many near-alike passages such a "negative" is most often an unjudged answer
-    (NV-Retriever, arXiv:2407.15831, states the rule for mined negatives; here it holds for in-batch ones too).
+    NV-Retriever (arXiv:2407.15831) goes by the query's scores alone, of a guide that knows better. Where the guide is the base
+    model itself, what it ranks above the answer is as often the very error that training is to mend (LOG.md), so the
+    passage must be much like the answer too.
+
+    Attributes:
+        threshold: share of the own positive's score by the guide above which it scores; above 1 only known answers are masked.
+        likeness: its least cosine to the own positive by the guide; -1 asks for none.
+    """
+
+    threshold: float
+    likeness: float
+
+
+@dataclass(frozen=True)
+class FalseNegatives:
+    """Which passages of a batch may not serve as a row's negatives: known positives of its query, and suspected ones.
 
     Attributes:
         queries: the guide's query vectors, shape (rows, dimensions).
         passages: the guide's passage vectors, shape (passages, dimensions); only those of `candidates` count.
         candidates: the passages of each row, its positive first, as rows of `passages`; shape (rows, 1 + negatives).
         positives: the passages known to answer each row's query, as rows of `passages`.
-        threshold: share of the own positive's score above which a passage is masked; above 1 masks known ones only.
+        suspicion: when a passage is taken for an answer; the guide is the base model, unless another is named.
     """
 
     queries: Vectors
     passages: Vectors
     candidates: NDArray[np.int64]
     positives: Sequence[frozenset[int]]
-    threshold: float
+    suspicion: Suspicion
 
     def mask(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """What to leave out, shape (rows, rows x (1 + negatives)), columns in the order in which the loss takes them."""
@@ -40,9 +53,11 @@ class FalseNegatives:
     def own(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which of each row's own negatives to leave out, shape (rows, negatives)."""
         candidates = self.candidates[rows]
-        scores = np.einsum("rd,rcd->rc", self.queries[rows], self.passages[candidates])
+        vectors = self.passages[candidates]
+        scores = np.einsum("rd,rcd->rc", self.queries[rows], vectors)
+        alike = np.einsum("rd,rcd->rc", vectors[:, 0], vectors) >= self.suspicion.likeness
         known = [np.isin(columns, list(self.positives[row])) for columns, row in zip(candidates, rows, strict=True)]
-        masked: NDArray[np.bool_] = (scores > self.threshold * scores[:, :1]) | np.stack(known)
+        masked: NDArray[np.bool_] = (scores > self.suspicion.threshold * scores[:, :1]) & alike | np.stack(known)
         return masked[:, 1:]
 
     def of_batch(self, rows: NDArray[np.int64], device: torch.device) -> "BatchMask":
@@ -55,7 +70,7 @@ class FalseNegatives:
         places = [order[low:high] for low, high in zip(first, last, strict=True)]
         known_rows = np.repeat(np.repeat(np.arange(len(rows)), [len(one) for one in known]), last - first)
         queries, passages = (torch.from_numpy(one).to(device) for one in (self.queries[rows], self.passages[columns]))
-        return BatchMask(queries, passages, known_rows, np.concatenate(places), self.threshold)
+        return BatchMask(queries, passages, known_rows, np.concatenate(places), self.suspicion)
 
 
 @dataclass(frozen=True)
@@ -67,20 +82,21 @@ class BatchMask:
         passages: the guide's vectors of the columns, shape (columns, dimensions): all positives, all first negatives, ...
         known_rows: row of each known answer in the batch, ascending.
         known_columns: its column.
-        threshold: as in FalseNegatives.
+        suspicion: as in FalseNegatives.
     """
 
     queries: Tensor
     passages: Tensor
     known_rows: NDArray[np.int64]
     known_columns: NDArray[np.int64]
-    threshold: float
+    suspicion: Suspicion
 
     def documents(self, start: int, stop: int) -> Tensor:
         """The passages that are no negatives of rows `start` to `stop`, shape (stop - start, columns)."""
         scores = self.queries[start:stop] @ self.passages.T
+        alike = self.passages[start:stop] @ self.passages.T >= self.suspicion.likeness
         at = torch.arange(stop - start)
-        masked = (scores > self.threshold * scores[at, at + start][:, None]) | self._known(start, stop)
+        masked = (scores > self.suspicion.threshold * scores[at, at + start][:, None]) & alike | self._known(start, stop)
         masked[at, at + start] = False
         return masked
 
@@ -96,7 +112,7 @@ class BatchMask:
 
     def _alike(self, scores: Tensor, start: int, stop: int) -> Tensor:
         own = (self.queries[start:stop] * self.passages[start:stop]).sum(dim=1)
-        masked = (scores > self.threshold * own[:, None]) | self._known(start, stop)[:, : len(self.queries)]
+        masked = (scores > self.suspicion.threshold * own[:, None]) | self._known(start, stop)[:, : len(self.queries)]
         at = torch.arange(stop - start)
         masked[at, at + start] = True
         return masked

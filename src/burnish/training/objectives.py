@@ -98,9 +98,14 @@ LOSSES = {
 }
 
 
-def loss(model: SentenceTransformer, objective: Objective, widths: Sequence[int]) -> nn.Module:
-    """The loss, each row counted by its weight, summed over the Matryoshka `widths` (arXiv:2205.13147); every kind allows it."""
-    return MatryoshkaLoss(model, LOSSES[objective.name].build(model, objective), matryoshka_dims=list(widths))
+def loss(model: SentenceTransformer, objective: Objective, widths: Sequence[int], power: float = 0.0) -> nn.Module:
+    """The loss, each row counted by its weight, summed over the Matryoshka `widths` (arXiv:2205.13147); every kind allows it.
+
+    A width counts by its share of the widest to the `power`.
+    """
+    weights = [(width / max(widths)) ** power for width in widths]
+    built = LOSSES[objective.name].build(model, objective)
+    return MatryoshkaLoss(model, built, matryoshka_dims=list(widths), matryoshka_weights=weights)
 
 
 def check(name: str, *, teacher: str, guide: str, hardness: str, hardness_strength: float) -> None:

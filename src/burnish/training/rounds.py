@@ -15,6 +15,7 @@ from burnish.embedding import models
 from burnish.embedding.teachers import Embedder, Teacher
 from burnish.training import guidance, negatives, objectives, trainer
 from burnish.training.devset import DevMeasure, DevSet
+from burnish.training.masks import Suspicion
 from burnish.training.mining import Rule
 from burnish.training.parts import Part
 from burnish.training.rows import TrainingSet, training_set
@@ -31,7 +32,7 @@ class Material:
         qrels: all judgments.
         query_vectors: the base's by query id, each of shape (dimensions,).
         dev: dev sets of domain and general set; None where there is none.
-        threshold: see FalseNegatives.
+        suspicion: when an in-batch passage is taken for an answer.
         guide: whose scores mask; None: the base's.
         teacher: whose scores are learnt; None: nobody's.
     """
@@ -41,14 +42,14 @@ class Material:
     qrels: pl.DataFrame
     query_vectors: Mapping[str, Vectors]
     dev: tuple[DevSet | None, DevSet | None]
-    threshold: float
+    suspicion: Suspicion
     guide: Embedder | None
     teacher: Teacher | None
 
     def rows(self, mined: pl.DataFrame, recipe: Recipe) -> TrainingSet:
         """The rows of a round with these negatives."""
         data = training_set(
-            list(self.parts.values()), self.qrels, mined, self.query_vectors, threshold=self.threshold, seed=recipe.seed
+            list(self.parts.values()), self.qrels, mined, self.query_vectors, suspicion=self.suspicion, seed=recipe.seed
         )
         objectives.check_negatives(recipe.loss, recipe.hardness, data.passages.shape[1] - 1)
         data = guidance.guided(data, self.guide) if self.guide else data

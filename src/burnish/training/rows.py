@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from burnish import tables
 from burnish.arrays import Vectors
-from burnish.training.masks import FalseNegatives
+from burnish.training.masks import FalseNegatives, Suspicion
 from burnish.training.parts import Part
 
 
@@ -49,7 +49,7 @@ def training_set(
     negatives: pl.DataFrame,
     query_vectors: Mapping[str, Vectors],
     *,
-    threshold: float,
+    suspicion: Suspicion,
     seed: int,
 ) -> TrainingSet:
     """The rows of every part: one for each training query and each of its positive passages.
@@ -63,7 +63,7 @@ def training_set(
         qrels: all judgments.
         negatives: as mined.
         query_vectors: the base's by query id, each of shape (dimensions,).
-        threshold: see FalseNegatives.
+        suspicion: when an in-batch passage is taken for an answer.
         seed: of the draws that fill up.
     """
     texts: list[str] = []
@@ -93,7 +93,7 @@ def training_set(
         passages=vectors,
         candidates=passages,
         positives=[frozenset(positives[query]) for query, _, _ in rows],
-        threshold=threshold,
+        suspicion=suspicion,
     )
     return TrainingSet([text for _, text, _ in rows], passages, texts, masks, np.array(weights, dtype=np.float32))
 

@@ -45,6 +45,7 @@ class Recipe:
     warmup_share: float
     scale: float
     widths: tuple[int, ...]
+    width_power: float
     max_tokens: int
     interpolation: float
     evaluations: int
@@ -148,7 +149,7 @@ def trained(
         model=model,
         args=arguments,
         train_dataset=rows,
-        loss=objectives.loss(model, objective, recipe.widths),
+        loss=objectives.loss(model, objective, recipe.widths, recipe.width_power),
         callbacks=[referee],
     )
     trainer.adapters = lora
@@ -221,7 +222,7 @@ def job_digest(recipe: Recipe, data: TrainingSet, model_digest: str, dev_digest:
         hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest()
         for module in (encoding, masks, losses, rowwise, objectives, adapters, memory, batches, judge, sys.modules[__name__])
     ]
-    whole = json.dumps([asdict(recipe), data.masks.threshold, rows, texts, model_digest, dev_digest, code])
+    whole = json.dumps([asdict(recipe), asdict(data.masks.suspicion), rows, texts, model_digest, dev_digest, code])
     return hashlib.sha256(whole.encode()).hexdigest()[:32]
 
 
