@@ -1,6 +1,6 @@
-"""Train a reranker on the training set and its negatives, and re-rank what the tuned model finds."""
+"""Train a reranker on the training set and mined negatives, and re-rank what the tuned model finds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +11,7 @@ from pydantic import Field
 from burnish import atomic, knobs, tables
 from burnish.errors import run
 from burnish.knobs import Knobs
-from burnish.tables import NEGATIVES, PASSAGES, QRELS, QUERIES, RUNS
+from burnish.tables import DOCUMENTS, PASSAGES, QRELS, QUERIES, RUNS
 
 
 class RerankKnobs(Knobs):
@@ -37,14 +37,16 @@ class Inputs:
     model: Path
     release: Path
     corpus: Path
+    documents: Path
     general: Path
     rows: Path
-    negatives: Path
+    rule: Path
     passage_vectors: Path
     general_vectors: Path
     tuned_vectors: Path
     runs: Path
     test: Path
+    store: Path
     checkpoints: Path
 
 
@@ -53,14 +55,16 @@ class Inputs:
 @click.option("--model", type=click.Path(path_type=Path), required=True, help="Folder of the base model.")
 @click.option("--release", type=click.Path(path_type=Path), required=True, help="Folder of the release.")
 @click.option("--passages", "corpus", type=click.Path(path_type=Path), required=True, help="The corpus's passages.")
+@click.option("--documents", type=click.Path(path_type=Path), required=True, help="The corpus's documents.")
 @click.option("--general", type=click.Path(path_type=Path), required=True, help="The general set's passages.")
 @click.option("--training", "rows", type=click.Path(path_type=Path), required=True, help="Folder of the training set.")
-@click.option("--negatives", type=click.Path(path_type=Path), required=True, help="Folder of the negatives.")
+@click.option("--rule", type=click.Path(path_type=Path), required=True, help="File of the rule by which negatives are mined.")
 @click.option("--passage-vectors", type=click.Path(path_type=Path), required=True, help="The base's vectors of the passages.")
 @click.option("--general-vectors", type=click.Path(path_type=Path), required=True, help="The base's of the general passages.")
 @click.option("--tuned-vectors", type=click.Path(path_type=Path), required=True, help="The release's vectors of the passages.")
 @click.option("--runs", type=click.Path(path_type=Path), required=True, help="File of the runs.")
 @click.option("--test", type=click.Path(path_type=Path), required=True, help="The test queries.")
+@click.option("--store", type=click.Path(path_type=Path), required=True, help="Folder of the store of vectors and scores.")
 @click.option(
     "--checkpoints", type=click.Path(path_type=Path), required=True, help="Folder for checkpoints, which outlive a kill."
 )
@@ -68,7 +72,7 @@ class Inputs:
 @click.option("--reranked", type=click.Path(path_type=Path), required=True, help="Folder for its runs and counts.")
 @click.option("--latency", type=click.Path(path_type=Path), required=True, help="Folder for how long a query takes here.")
 def main(params: Path, out: Path, reranked: Path, latency: Path, **given: Path) -> None:
-    """Training set, negatives, runs of the tuned model -> reranker, its runs, its latency."""
+    """Training set, mining rule, runs of the tuned model -> reranker, its runs, its latency."""
     chosen = knobs.section(params, "rerank", RerankKnobs)
     with atomic.folder(out) as model, atomic.folder(reranked) as runs, atomic.folder(latency) as times:
         if chosen.base:
@@ -119,30 +123,33 @@ def made(chosen: RerankKnobs, given: Inputs, out: Path, runs: Path, times: Path)
 
 
 def training_pairs(chosen: RerankKnobs, given: Inputs) -> pl.DataFrame:
-    """The pairs of domain and general set, as `train` has them."""
-    from burnish.embedding import vectors  # noqa: PLC0415
-    from burnish.training import pairs  # noqa: PLC0415
+    """The pairs of domain and general set: as `train` has them, with negatives mined by the rule of `mine`."""
+    from burnish.embedding import models, vectors  # noqa: PLC0415
+    from burnish.embedding.teachers import teacher  # noqa: PLC0415
+    from burnish.search.retrieval import passage_languages  # noqa: PLC0415
+    from burnish.training import negatives, pairs  # noqa: PLC0415
     from burnish.training.mining import Rule  # noqa: PLC0415
     from burnish.training.parts import Part  # noqa: PLC0415
 
     queries = tables.read(QUERIES, given.rows / "queries.parquet")
+    qrels = tables.read(QRELS, given.rows / "qrels.parquet")
+    named = tables.read(DOCUMENTS, given.documents)
     is_general = pl.col("origin") == "general"
-    parts = []
-    for source, embedded, own in (
-        (given.corpus, given.passage_vectors, queries.filter(~is_general)),
-        (given.general, given.general_vectors, queries.filter(is_general)),
+    parts = {}
+    for name, source, embedded, own in (
+        ("domain", given.corpus, given.passage_vectors, queries.filter(~is_general)),
+        ("general", given.general, given.general_vectors, queries.filter(is_general)),
     ):
         passages = tables.read(PASSAGES, source)
-        parts.append(Part(own, passages, vectors.read(embedded, passages["passage_id"].to_list())))
+        languages = passage_languages(passages, named, own["language"].mode().sort()[0]) if own.height else ()
+        parts[name] = Part(own, passages, vectors.read(embedded, passages["passage_id"].to_list()), languages)
     ids = queries["query_id"].to_list()
-    return pairs.labelled(
-        parts,
-        tables.read(QRELS, given.rows / "qrels.parquet"),
-        tables.read(NEGATIVES, given.negatives / "negatives.parquet"),
-        dict(zip(ids, vectors.read(given.rows / "vectors.parquet", ids), strict=True)),
-        negatives=chosen.negatives,
-        max_share=Rule.read(given.negatives / "rule.json").max_share,
-    )
+    known = dict(zip(ids, vectors.read(given.rows / "vectors.parquet", ids), strict=True))
+    rule = Rule.read(given.rule)
+    judge = teacher(models.located(rule.denoise, "mine.denoise"), given.store, "mine.denoise") if rule.denoise else None
+    rule = replace(rule, per_query=chosen.negatives, pool=max(rule.pool, chosen.negatives))
+    mined, _ = negatives.of_parts(parts, qrels, known, rule, judge.relevance if judge else None)
+    return pairs.labelled(parts.values(), qrels, mined)
 
 
 if __name__ == "__main__":

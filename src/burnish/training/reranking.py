@@ -160,7 +160,7 @@ def check(pairs: pl.DataFrame) -> None:
     if not answers or answers == pairs.height:
         raise InputError(
             f"rerank.base: a reranker learns answers and negatives, found {answers} and {pairs.height - answers}; raise "
-            'mine.per_query and mine.max_share, or set rerank.base to "" for no reranker'
+            'mine.max_share or mine.last_rank, or set rerank.base to "" for no reranker'
         )
 
 
