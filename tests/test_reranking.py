@@ -136,6 +136,7 @@ def test_steps_are_counted() -> None:
     assert RECIPE.steps(25) == 90
     assert Recipe(**RECIPE.__dict__ | {"max_steps": 7}).steps(25) == 7
     told = reranking.summary(RECIPE, pairs())
+    assert told["recipe"]["learning_rate"] == "0.002"
     assert (told["pairs"], told["answers"], told["negatives"], told["steps"]) == (12, 6, 6, 30)
 
 

@@ -180,7 +180,7 @@ def summary(recipe: Recipe, pairs: pl.DataFrame) -> dict[str, Any]:
     """What was trained on."""
     answers = pairs.filter(pl.col("label") > 0).height
     return {
-        "recipe": asdict(recipe),
+        "recipe": asdict(recipe) | {"learning_rate": f"{recipe.learning_rate:g}"},  # rounded to four digits it may be 0
         "pairs": pairs.height,
         "answers": answers,
         "negatives": pairs.height - answers,
