@@ -281,8 +281,13 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 @click.option("--seed", "seeds", type=click.IntRange(min=0), multiple=True, help="Of training; of several the mean counts.  [default: the params']")  # fmt: skip
 @click.option("--json", "as_lines", is_flag=True, help="Print JSON lines in place of the table.")
 def main(
-    root: Path, params: Path | None, without: tuple[str, ...], change: tuple[str, ...], seeds: tuple[int, ...], as_lines: bool
-) -> None:  # noqa: FBT001
+    root: Path,
+    params: Path | None,
+    without: tuple[str, ...],
+    change: tuple[str, ...],
+    seeds: tuple[int, ...],
+    as_lines: bool,  # noqa: FBT001
+) -> None:
     """Print one row a variant, the whole recipe and the base among them."""
     place = Place(root.resolve(), params or root / "params.yaml")
     names = variants(place, [*without, *change])
