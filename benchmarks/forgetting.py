@@ -25,7 +25,7 @@ from burnish.evaluation.measures import MAIN
 from burnish.tables import QUERIES
 
 ROOT = Path(__file__).parents[1]
-STAGES = ("mix", "mine", "train", "export", "embed-tuned", "retrieve", "score")
+STAGES = ("mix", "mine", "train", "export", "embed-tuned", "retrieve", "rerank", "score")
 _STDERR = 2  # the rows alone go to standard output
 SHARES = (0.0, 0.05, 0.1, 0.2, 0.4)
 

@@ -29,11 +29,13 @@ class ScoreKnobs(Knobs):
 @click.option("--collected", type=click.Path(path_type=Path), required=True, help="Folder of the general set's passages.")
 @click.option("--mixed", type=click.Path(path_type=Path), required=True, help="Folder of queries and judgments.")
 @click.option("--runs", type=click.Path(path_type=Path), required=True, help="Folder of the runs.")
+@click.option("--reranked", type=click.Path(path_type=Path), required=True, help="Folder of the reranker's runs and counts.")
+@click.option("--latency", type=click.Path(path_type=Path), required=True, help="Folder of the reranker's latency.")
 @click.option("--synthetic", type=click.Path(path_type=Path), required=True, help="Folder of the synthesis's counts.")
 @click.option("--negatives", type=click.Path(path_type=Path), required=True, help="Folder of the mining's counts.")
 @click.option("--curves", type=click.Path(path_type=Path), required=True, help="Folder of the learning curve.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the metrics.")
-def main(params: Path, corpus: Path, collected: Path, mixed: Path, runs: Path, synthetic: Path, negatives: Path, curves: Path, out: Path) -> None:  # fmt: skip
+def main(params: Path, corpus: Path, collected: Path, mixed: Path, runs: Path, reranked: Path, latency: Path, synthetic: Path, negatives: Path, curves: Path, out: Path) -> None:  # fmt: skip
     """Runs, qrels, every stage's counts -> metrics and curves."""
     chosen = knobs.section(params, "score", ScoreKnobs)
     parts = (mixed / "training", mixed / "test")
@@ -60,6 +62,14 @@ def main(params: Path, corpus: Path, collected: Path, mixed: Path, runs: Path, s
         "mining": negatives,
         "training": curves,
     }
+    reranker = json.loads((reranked / "counts.json").read_text(encoding="utf-8"))
+    if reranker["on"]:
+        tuned = found.filter(pl.col("system") == "tuned")
+        runs_again = pl.concat([tuned, tables.read(RUNS, reranked / "runs.parquet")])
+        both = scoring.scored(runs_again, test.filter(~general), qrels, passages)
+        reranker["test"] = scoring.reranking(both, seed=chosen.seed)
+    metrics["reranker"] = reranker
+    metrics["latency"] = json.loads((latency / "latency.json").read_text(encoding="utf-8"))
     metrics |= {name: json.loads((folder / "counts.json").read_text(encoding="utf-8")) for name, folder in sources.items()}
     with atomic.folder(out) as made:
         for name, value in metrics.items():

@@ -217,6 +217,8 @@ KNOBS: dict[str, Any] = {
     "export.proof_passages": 20,
     "retrieve.depth": 100,
     "retrieve.widths": [128, 64],
+    "rerank.batch_size": 8,
+    "rerank.max_tokens": 64,
     "score.min_slice": 2,
 }
 

@@ -103,6 +103,8 @@ def write_metrics(folder: Path, origin: str = "curated") -> None:
         "mining": {"domain": {"estimated_false_negative_share": 0.062}},
         "training": {"rows": 7, "best_step": 2},
         "synthesis": {"dropped": {}},
+        "reranker": {"on": False},
+        "latency": {"on": False},
     }
     for name, value in files.items():
         (folder / f"{name}.json").write_text(json.dumps(value), encoding="utf-8")
@@ -110,6 +112,30 @@ def write_metrics(folder: Path, origin: str = "curated") -> None:
     (folder / "learning_curve.csv").write_text(curve, encoding="utf-8")
     recalls = [f"{system},{k},{k / 10}" for system in ("base", "tuned", "tuned@128") for k in (1, 5, 10)]
     (folder / "recall_curve.csv").write_text("\n".join(["system,k,recall", *recalls]), encoding="utf-8")
+
+
+def test_a_reranker_is_told_with_its_cost(written: Path) -> None:
+    """In page and summary alike: the gain with its interval beside the time; nothing where it is off."""
+    assert not any(
+        "reranker" in (written / "reports" / name).read_text(encoding="utf-8") for name in ("summary.md", "index.html")
+    )
+    delta = {"ndcg@10": -0.02, "ndcg@10_low": -0.05, "ndcg@10_high": -0.01, "queries": 4}
+    test = {"tuned": {"ndcg@10": 0.5}, "tuned + reranker": {"ndcg@10": 0.48}, "delta": delta}
+    times = {
+        "search": {"median_ms": 9.6, "p95_ms": 12.0},
+        "reranker": {"median_ms": 1240.2, "p95_ms": 1300.0},
+        "device": "cpu, 2 threads",
+    }
+    files = {"reranker": {"on": True, "test": test, "training": {"depth": 50}}, "latency": {"on": True, **times}}
+    for name, value in files.items():
+        (written / f"metrics/{name}.json").write_text(json.dumps(value), encoding="utf-8")
+    assert run_stage(written).exit_code == 0
+    said = (
+        "A reranker over the tuned model's first 50 passages does harm: nDCG@10 from 0.500 to 0.480, −0.020 (95 % interval −0.050 to "
+        "−0.010), on 4 queries; it takes 1,240 ms a query (95th percentile 1,300 ms) beside the search's 10 ms (cpu, 2 threads)."
+    )
+    assert said in (written / "reports/summary.md").read_text(encoding="utf-8")
+    assert said in html.unescape((written / "reports/index.html").read_text(encoding="utf-8"))
 
 
 class Elements(HTMLParser):

@@ -11,6 +11,7 @@ import runpy
 import shlex
 import shutil
 import socket
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ import burnish
 import small
 from burnish import tables
 from burnish.cli import cli
+from burnish.errors import InputError
 from burnish.synthesis import excerpts, replies
 from burnish.synthesis.prompt import Prompt
 from burnish.synthesis.questions import question
@@ -80,10 +82,10 @@ class Pipeline:
         """The whole numbers of a stage's closing line."""
         return [int(one) for one in re.findall(r"(?<![\w.@+-])\d+(?![\w.])", self.said[stage])]
 
-    def burnish(self, *words: str) -> Result:
+    def burnish(self, *words: str, catch_exceptions: bool = True) -> Result:
         """What the `burnish` command says in this repository."""
         with contextlib.chdir(self.folder):
-            return CliRunner().invoke(cli, words)
+            return CliRunner().invoke(cli, words, catch_exceptions=catch_exceptions)
 
 
 def run_stage(command: str) -> str:
@@ -297,6 +299,69 @@ def test_retrieve_balances(pipeline: Pipeline) -> None:
         assert set(part["query_id"]) <= set(test["query_id"]), system
         assert part["query_id"].n_unique() == test.height or system == "bm25", system
     assert pipeline.numbers("retrieve") == [test.height, len(systems), runs.height]
+
+
+def test_the_reranker_is_off(pipeline: Pipeline) -> None:
+    """By default its stage writes that it is off, and nothing else; so do the metrics, and the search says what to do."""
+    assert pipeline.said["rerank"] == "rerank: off (rerank.base is empty)"
+    written = {
+        name
+        for name in pipeline.first
+        if re.match(r"models/reranker|data/(reranked|latency)/|metrics/(reranker|latency)", name)
+    }
+    assert len(written) == 5
+    assert all(pipeline.json(name) == {"on": False} for name in written)
+    with pytest.raises(InputError, match=r"expected a reranker, found none; set rerank\.base"):
+        pipeline.burnish("search", "squealing brake pads", "--rerank", catch_exceptions=False)
+
+
+def test_an_off_reranker_loads_no_torch(pipeline: Pipeline, tmp_path: Path) -> None:
+    """Its stage costs a start of Python; every `dvc repro` of a changed model runs it."""
+    words = [sys.executable, "-X", "importtime", *shlex.split(commands(pipeline.folder)["rerank"])[1:]]
+    own = ("models/reranker", "data/reranked", "data/latency")
+    words = [str(tmp_path / word) if word in own else word for word in words]
+    done = subprocess.run(words, cwd=pipeline.folder, capture_output=True, text=True, check=True)
+    assert "click" in done.stderr
+    assert not re.search(r"\| +(torch|transformers|sentence_transformers)$", done.stderr, re.MULTILINE)
+
+
+def test_a_reranker_by_knobs(pipeline: Pipeline, tmp_path: Path) -> None:
+    """From the base's transformer: pairs are learnt, the first passages read again, gain and latency told; a second run with
+    the model kept gives the same bytes, but for the times.
+    """
+    own = ("params.yaml", "models/reranker", "data/reranked", "data/latency", ".cache/checkpoints", "metrics", "reports")
+    shutil.copyfile(pipeline.folder / "params.yaml", tmp_path / "params.yaml")
+    small.edit(tmp_path / "params.yaml", {"rerank.base": "base", "rerank.max_steps": 4, "rerank.depth": 3})
+    made = []
+    with contextlib.chdir(pipeline.folder):
+        for name in ("rerank", "rerank", "score", "report"):
+            words = shlex.split(commands(pipeline.folder)[name])
+            said = run_stage(shlex.join(str(tmp_path / word) if word in own else word for word in words))
+            if name == "rerank":
+                made.append((said, {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.glob("[md]*/re*/*")}))
+    assert made[0] == made[1]
+    assert re.match(r"rerank: \d+ pairs, 4 steps; 30 passages of 10 queries read again$", made[0][0])
+    runs = tables.read(tables.RUNS, tmp_path / "data/reranked/runs.parquet")
+    tuned = pipeline.table("data/runs/runs.parquet").filter(pl.col("system") == "tuned")
+    for (system,), part in runs.group_by("system"):
+        both = part.join(tuned, on=["query_id", "passage_id"], suffix="_tuned")
+        assert both.height == part.height == tuned.filter(pl.col("query_id").is_in(part["query_id"].to_list())).height, system
+        assert both.filter((pl.col("rank_tuned") > 3) & (pl.col("rank") != pl.col("rank_tuned"))).is_empty()
+    found, latency = (json.loads((tmp_path / f"metrics/{name}.json").read_text()) for name in ("reranker", "latency"))
+    assert found["test"]["tuned"] == pipeline.json("metrics/retrieval.json")["test"]["tuned"]
+    delta = found["test"]["delta"]
+    assert delta["queries"] == 10
+    assert delta["ndcg@10_low"] <= delta["ndcg@10"] <= delta["ndcg@10_high"]
+    assert found["dev"]["queries"] == 6
+    assert found["search_weight"] in {0, 5, 10, 20, 40}
+    assert 0 < latency["reranker"]["median_ms"] <= latency["reranker"]["p95_ms"]
+    assert latency["queries"] == 10
+    for report in ("summary.md", "index.html"):
+        assert "A reranker over the tuned model" in (tmp_path / "reports" / report).read_text(encoding="utf-8")
+    words = ("search", "squealing brake pads", "--rerank", "--reranker", str(tmp_path / "models/reranker"), "-k", "3", "--json")
+    again = [json.loads(line)["passage_id"] for line in pipeline.burnish(*words).stdout.splitlines()]
+    plain = [json.loads(line)["passage_id"] for line in pipeline.burnish(words[0], words[1], *words[5:]).stdout.splitlines()]
+    assert sorted(again) == sorted(plain)
 
 
 def test_retrieval_metrics(pipeline: Pipeline) -> None:

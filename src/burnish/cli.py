@@ -30,12 +30,17 @@ def cli() -> None:
 @click.option("--index", "folder", type=PATH, default=Path("models/index"), show_default=True, help="Folder of the index.")
 @click.option("--model", type=PATH, default=Path("models/release"), show_default=True, help="Folder of the release.")
 @click.option("-k", type=click.IntRange(1, 1000), default=10, show_default=True, help="Passages to show.")
+@click.option("--rerank", is_flag=True, help="Order the first passages anew by the reranker.")
+@click.option(
+    "--reranker", "second", type=PATH, default=Path("models/reranker"), show_default=True, help="With --rerank: its folder."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def search(text: str, folder: Path, model: Path, k: int, as_json: bool) -> None:  # noqa: FBT001
+def search(text: str, folder: Path, model: Path, k: int, rerank: bool, second: Path, as_json: bool) -> None:  # noqa: FBT001
     """Search the built index for TEXT."""
     from burnish.search import index  # noqa: PLC0415 (torch takes seconds to import; --help should not)
+    from burnish.search.reranker import Reranker  # noqa: PLC0415
 
-    for hit in index.search(folder, model, text, k):
+    for hit in index.search(folder, model, text, k, reranker=Reranker.at(second) if rerank else None):
         if as_json:
             click.echo(json.dumps(vars(hit), ensure_ascii=False))
         else:

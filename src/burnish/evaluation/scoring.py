@@ -11,6 +11,7 @@ from burnish.evaluation import slices as slicing
 from burnish.evaluation.measures import MAIN, MEASURES
 
 BYTES_PER_DIMENSION = 4  # float32
+RERANKED = "tuned + reranker"  # the system of a reranker over the tuned model's first passages
 
 
 @dataclass(frozen=True)
@@ -57,18 +58,28 @@ def table(found: Scored, *, seed: int) -> dict[str, Any]:
     means: dict[str, Any] = {
         name: {measure: found.mean(name, measure) for measure in MEASURES} for name in found.values if "@" not in name
     }
-    apart = measures.difference(found.values["tuned"][MAIN].to_numpy(), found.values["base"][MAIN].to_numpy(), seed=seed)
-    means["delta"] = {
+    means["delta"] = _delta(found, "tuned", "base", seed)
+    origins = found.queries["origin"].unique().sort().to_list()
+    return means | {"origin": ", ".join(origins), "queries": means["delta"]["queries"]}
+
+
+def reranking(found: Scored, *, seed: int) -> dict[str, Any]:
+    """The means of each system, and tuned with its reranker against tuned alone."""
+    means: dict[str, Any] = {name: {measure: found.mean(name, measure) for measure in MEASURES} for name in found.values}
+    return means | {"delta": _delta(found, RERANKED, "tuned", seed)}
+
+
+def _delta(found: Scored, system: str, other: str, seed: int) -> dict[str, Any]:
+    apart = measures.difference(found.values[system][MAIN].to_numpy(), found.values[other][MAIN].to_numpy(), seed=seed)
+    return {
         MAIN: apart.mean,
         f"{MAIN}_low": apart.low,
         f"{MAIN}_high": apart.high,
         f"{MAIN}_p": apart.p,
         f"{MAIN}_detectable": apart.detectable,
-        "relative": apart.mean / base if (base := found.mean("base", MAIN)) else 0.0,
+        "relative": apart.mean / mean if (mean := found.mean(other, MAIN)) else 0.0,
         "queries": apart.queries,
     }
-    origins = found.queries["origin"].unique().sort().to_list()
-    return means | {"origin": ", ".join(origins), "queries": apart.queries}
 
 
 def widths(found: Scored, full_width: int) -> dict[str, Any]:

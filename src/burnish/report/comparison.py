@@ -11,7 +11,7 @@ import polars as pl
 from burnish.errors import InputError
 from burnish.evaluation.measures import MAIN, MEASURES
 
-_FILES = ("retrieval", "widths", "slices", "corpus", "training_set", "mining", "training", "synthesis")
+_FILES = ("retrieval", "widths", "slices", "corpus", "training_set", "mining", "training", "synthesis", "reranker", "latency")
 _CURVES = {"learning_curve": ("step", "loss", "dev", "general_dev"), "recall_curve": ("system", "k", "recall")}
 _NAMES = {name: name.replace("ndcg", "nDCG").replace("mrr", "MRR").replace("map", "MAP") for name in MEASURES}
 _ORIGINS = {

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from burnish.errors import InputError
-from burnish.report import charts
+from burnish.report import charts, reranking
 from burnish.report.changes import Changes
 from burnish.report.comparison import Comparison, Metrics, comparison
 from burnish.report.curves import learning_charts, recall_chart, whiskers, width_chart
@@ -44,6 +44,7 @@ def summary(metrics: Metrics, changed: Changes) -> str:
     parts = [
         f"**{said.helped}** {said.general} **{said.following}**",
         *(f"{code_span(name)} is above the tuned model: nDCG@10 {value}." for name, value in said.ahead),
+        *([again] if (again := reranking.sentence(metrics.values["reranker"], metrics.values["latency"])) else []),
         f"Before and after: {test.label}, {test.queries} queries",
         markdown_table(before_after(test, general)),
         f"## Widths: {test.label}",
@@ -72,6 +73,7 @@ def page(metrics: Metrics, changed: Changes) -> str:
         test=test,
         general=general,
         verdict=verdict(test, general),
+        reranker=reranking.sentence(values["reranker"], values["latency"]),
         before_after=before_after(test),
         general_table=None if general is None else before_after(general),
         recall=recall_chart(metrics.curves["recall_curve"]),

@@ -12,6 +12,7 @@ from burnish import atomic, tables
 from burnish.arrays import Vectors
 from burnish.embedding import encoding, models
 from burnish.errors import InputError
+from burnish.search.reranker import Reranker, order
 from burnish.tables import PASSAGES
 
 _HEADER = "index.json"
@@ -45,7 +46,7 @@ def build(passages: pl.DataFrame, vectors: Vectors, *, model_digest: str, out: P
         atomic.write_json(made / _HEADER, header)
 
 
-def search(folder: Path, release: Path, query: str, k: int) -> list[Hit]:
+def search(folder: Path, release: Path, query: str, k: int, *, reranker: Reranker | None = None) -> list[Hit]:
     """The `k` passages nearest to `query`, best first.
 
     Args:
@@ -53,6 +54,7 @@ def search(folder: Path, release: Path, query: str, k: int) -> list[Hit]:
         release: the model, which must be the one that the index was built with.
         query: any text.
         k: at most the number of passages is returned.
+        reranker: orders the first passages anew, and gives these their scores; the others follow with their cosines.
 
     Raises:
         InputError: there is no index, or it was built with another model: distances between two models' vectors mean nothing.
@@ -61,19 +63,28 @@ def search(folder: Path, release: Path, query: str, k: int) -> list[Hit]:
     if not header.is_file():
         raise InputError(f"{folder}: expected an index, found none; run `dvc repro index` or `dvc pull models/index`")
     built_with = json.loads(header.read_text(encoding="utf-8"))["model_digest"]
-    if (found := models.digest(release)) != built_with:
+    if (asked_with := models.digest(release)) != built_with:
         raise InputError(
-            f"{folder}: built with model {built_with[:12]}, but {release} is model {found[:12]}; build the index again with "
+            f"{folder}: built with model {built_with[:12]}, but {release} is model {asked_with[:12]}; build the index again with "
             "`dvc repro index`, or search with the model that it was built with"
         )
     passages = tables.read(PASSAGES, folder / _PASSAGES)
     vector = encoding.encoder(models.load(release), "query")([query])[0]
     index = Index.restore(str(folder / _GRAPH))
     assert isinstance(index, Index)
-    matches = index.search(vector, min(k, passages.height))
-    rows = passages[np.asarray(matches.keys).astype(np.int64)].iter_rows(named=True)
-    scores = 1 - np.asarray(matches.distances)
+    matches = index.search(vector, min(max(k, reranker.depth if reranker else 0), passages.height))
+    found = passages[np.asarray(matches.keys).astype(np.int64)]
+    scores = 1 - np.asarray(matches.distances, dtype=np.float32)
+    if reranker:
+        found, scores = _reranked(reranker, query, found, scores)
     return [
         Hit(rank, float(score), row["passage_id"], row["document_id"], row["title"], row["text"])
-        for rank, (row, score) in enumerate(zip(rows, scores, strict=True), 1)
+        for rank, (row, score) in enumerate(zip(found.head(k).iter_rows(named=True), scores[:k], strict=True), 1)
     ]
+
+
+def _reranked(reranker: Reranker, query: str, found: pl.DataFrame, scores: Vectors) -> tuple[pl.DataFrame, Vectors]:
+    first = found.head(reranker.depth)
+    again = reranker.scores(query, tables.embedded_text(first), scores[: first.height])
+    places = order(again)
+    return pl.concat([first[places], found[first.height :]]), np.concatenate([again[places], scores[first.height :]])

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -17,12 +16,10 @@ from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 from torch import Tensor
 from torch.utils.data import BatchSampler
-from transformers import TrainerState
-from transformers.trainer_utils import get_last_checkpoint
 
 from burnish import atomic
 from burnish.embedding import encoding
-from burnish.training import adapters, batches, judge, losses, masks, memory, objectives, processes, rowwise
+from burnish.training import adapters, batches, judge, losses, masks, memory, objectives, processes, resuming, rowwise
 from burnish.training.adapters import Adapters
 from burnish.training.batches import GroupedBatches
 from burnish.training.curve import learning_curve
@@ -213,7 +210,7 @@ def _history(trainer: _Trainer, referee: Judge, checkpoints: Path) -> list[dict[
     if ended is not None:  # killed after its end, before its outputs were written
         referee.take_up(math.inf)
         return ended
-    trainer.train(resume_from_checkpoint=processes.shared(lambda: _last_whole_checkpoint(checkpoints)))
+    trainer.train(resume_from_checkpoint=processes.shared(lambda: resuming.last_whole_checkpoint(checkpoints)))
     history: list[dict[str, float]] = trainer.state.log_history
     if processes.first():
         atomic.write_json(finished, history, digits=30)
@@ -224,18 +221,6 @@ def _history(trainer: _Trainer, referee: Judge, checkpoints: Path) -> list[dict[
 def _read(finished: Path) -> list[dict[str, float]] | None:
     found: list[dict[str, float]] = json.loads(finished.read_text(encoding="utf-8")) if finished.is_file() else None
     return found
-
-
-def _last_whole_checkpoint(folder: Path) -> str | None:
-    """The newest checkpoint that was written to its end, which its state closes; others are removed."""
-    while found := get_last_checkpoint(str(folder)):
-        try:
-            TrainerState.load_from_json(str(Path(found) / "trainer_state.json"))
-        except (FileNotFoundError, ValueError):
-            shutil.rmtree(found)
-        else:
-            return str(found)
-    return None
 
 
 def interpolated(base: dict[str, Tensor], tuned: dict[str, Tensor], share: float) -> dict[str, Tensor]:
