@@ -4,7 +4,7 @@ Ray Data maps items over workers that are made once each, and repeats what a los
 answer calls, one at a time and never repeated: a call may cost money.
 """
 
-import importlib
+import importlib.util
 import itertools
 import logging
 import os
@@ -258,24 +258,18 @@ def _enter(folder: str) -> None:
 
 def _connected(address: str) -> Any:
     """The module ray, connected."""
-    try:
-        ray = importlib.import_module("ray")
-        importlib.import_module("ray.data")
-    except ModuleNotFoundError as error:
+    if importlib.util.find_spec("ray") is None:
         raise InputError(
             "compute.engine: ray needs the package ray, which is not installed; `pip install 'burnish[ray]'`, or set it to local"
-        ) from error
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # of a Ray that is started here
+        )
     host, _, port = address.rpartition(":")
     try:
-        if host:
+        if host:  # Ray itself would try for minutes
             socket.create_connection((host, int(port)), _SECONDS_TO_CONNECT).close()
-        ray.init(
-            address=address or "local",
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            include_dashboard=None if address else False,
-        )
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # of a Ray that is started here
+        ray = importlib.import_module("ray")
+        own = {} if address else {"include_dashboard": False}
+        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **own)
     except (OSError, OverflowError, RuntimeError, ValueError) as error:
         raise InputError(
             f"compute.address {address!r}: no Ray cluster to work on ({_first_line(error)}); start one on this machine with "
