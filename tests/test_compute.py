@@ -141,6 +141,7 @@ def test_extract_writes_the_same_bytes(
 ) -> None:
     """Documents that can be read and some that cannot, some to a task."""
     monkeypatch.setattr(extraction, "_DOCUMENTS_A_TASK", 4)
+    monkeypatch.setattr(extraction, "_ROWS_IN_MEMORY", 100)
     texts = {
         f"d{at}_md": f"# Part {at}\n\n" + "\n\n".join(f"{test_extraction.WORDS}{at} {i}." for i in range(20))
         for at in range(120)

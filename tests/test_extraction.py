@@ -130,7 +130,7 @@ def test_many_documents_are_read_by_several_processes(base_model: Path, tmp_path
     source = RecordsSource(kind="jsonl", path="a.jsonl", language="en", **fields)
     chunker = Chunker(base_model / "tokenizer.json", Sizes(64, 0, 0))
     items = list(sources.pending([source], tmp_path / "docs"))
-    found = list(extraction._in_order(items, chunker))
+    found = list(extraction._results(items, chunker, None))
     alone = [extraction.extracted(item, chunker) for item in items]
     assert [(one.document, one.passages) for one in found] == [(one.document, one.passages) for one in alone]
 

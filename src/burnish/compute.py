@@ -71,11 +71,13 @@ class Cluster:
         self._folder = str(Path.cwd())
         self._cpus = cpus
 
-    def mapped(self, make: Callable[[], Callable[[T], R]], items: Iterable[T], *, model: bool = False) -> Iterator[R]:
-        """The result for each item, in the order of `items`, computed by all of the cluster's workers.
+    def mapped(
+        self, make: Callable[[], Callable[[T], R]], items: Iterable[T], *, model: bool = False
+    ) -> Iterator[tuple[int, R]]:
+        """(place in `items`, result) of each item, as they come, computed by all of the cluster's workers.
 
-        A worker lives as long as this call. What a lost machine had under way is computed again by another. The items lie in
-        Ray's object store, which spills to disk what memory does not hold.
+        A worker lives as long as this call. What a lost machine had under way is computed again by another. Where order was kept,
+        results would pile up behind it. The items lie in Ray's object store, which spills to disk what memory does not hold.
 
         Args:
             make: called once by each worker; what it gives is called with each item. Found by name, so not a lambda.
@@ -88,7 +90,8 @@ class Cluster:
         """
         data = importlib.import_module("ray.data")
         self._quiet(data)
-        references = [self.ray.put(pa.table({"item": [pickle.dumps(item)]})) for item in items]
+        sealed = (pa.table({"place": [place], "item": [pickle.dumps(item)]}) for place, item in enumerate(items))
+        references = [self.ray.put(one) for one in sealed]
         if not references:
             return
         needs = self._needs(model=model)
@@ -104,7 +107,7 @@ class Cluster:
         )
         with self._telling():
             for row in mapped.iter_rows():
-                yield _opened(row["result"])
+                yield row["place"], _opened(row["result"])
 
     def once(self, function: Callable[[], R], *, model: bool = False) -> R:
         """What `function` gives on one of the workers that `mapped` would use."""
@@ -140,7 +143,6 @@ class Cluster:
 
     def _quiet(self, data: Any) -> None:
         context = data.DataContext.get_current()
-        context.execution_options.preserve_order = True
         context.enable_progress_bars = False
         context.print_on_execution_start = False
         for name in ("ray.data", "ray.util"):
@@ -194,7 +196,8 @@ class _Worker:
         self._function: Callable[[Any], Any] | None = None
 
     def __call__(self, rows: pa.Table) -> pa.Table:
-        return pa.table({"result": [_sealed(lambda item=item: self._result(item)) for item in rows["item"].to_pylist()]})
+        results = [_sealed(lambda item=item: self._result(item)) for item in rows["item"].to_pylist()]
+        return pa.table({"place": rows["place"], "result": results})
 
     def _result(self, item: bytes) -> Any:
         if self._function is None:

@@ -131,7 +131,7 @@ def extract(
     passages.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=passages.parent) as parts:
         buffer: list[dict[str, Any]] = []
-        for one in tqdm(_in_order(items, chunker, cluster), desc="extract", unit="document", disable=None):
+        for one in tqdm(_results(items, chunker, cluster), desc="extract", unit="document", disable=None):
             if one.signature is None:
                 failures.append(one)
                 continue
@@ -141,6 +141,7 @@ def extract(
             if len(buffer) >= _ROWS_IN_MEMORY:
                 _write_part(buffer, Path(parts))
         _write_part(buffer, Path(parts))
+        failures.sort(key=lambda one: one.document["document_id"])
         _reject_nothing(rows, failures)
         _reject_repeated(rows)
         _write_sorted(Path(parts), passages)
@@ -185,12 +186,12 @@ def corpus_counts(documents: Path, passages: Path, failures: list[Extracted], ma
     }
 
 
-def _in_order(items: Iterable[Pending], chunker: Chunker, cluster: Cluster | None) -> Iterator[Extracted]:
-    """Each document's result in the order of `items`, computed by one process a core; few wait at a time."""
+def _results(items: Iterable[Pending], chunker: Chunker, cluster: Cluster | None) -> Iterator[Extracted]:
+    """Each document's result, computed by one process a core, in order and few waiting at a time; by a cluster, as they come."""
     if cluster:
         queue = iter(items)
         batches = iter(lambda: tuple(itertools.islice(queue, _DOCUMENTS_A_TASK)), ())
-        yield from itertools.chain.from_iterable(cluster.mapped(partial(_reader, chunker), batches))
+        yield from itertools.chain.from_iterable(found for _, found in cluster.mapped(partial(_reader, chunker), batches))
         return
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     queue = iter(items)

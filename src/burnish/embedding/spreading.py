@@ -35,7 +35,8 @@ def fill(cluster: Cluster, model: Path, jobs: Sequence[tuple[VectorStore, Role, 
         parts += [(store, (role, wanted[start : start + vectors.SHARD])) for start in starts]
     computed = cluster.mapped(partial(worker, model, bf16=bf16), (part for _, part in parts), model=True)
     with tqdm(total=sum(lacking), desc="encode", unit="text", disable=None) as bar:
-        for (store, (_, texts)), found in zip(parts, computed, strict=True):
+        for place, found in computed:
+            store, (_, texts) = parts[place]
             store.keep(texts, found)
             bar.update(len(texts))
     return lacking
