@@ -12,6 +12,7 @@ import pickle
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
@@ -196,7 +197,7 @@ class _Worker:
         self._function: Callable[[Any], Any] | None = None
 
     def __call__(self, rows: pa.Table) -> pa.Table:
-        results = [_sealed(lambda item=item: self._result(item)) for item in rows["item"].to_pylist()]
+        results = [_sealed(partial(self._result, item)) for item in rows["item"].to_pylist()]
         return pa.table({"place": rows["place"], "result": results})
 
     def _result(self, item: bytes) -> Any:
