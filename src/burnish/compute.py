@@ -155,7 +155,7 @@ class Cluster:
         kinds = self.ray.exceptions
         try:
             yield
-        except kinds.RayTaskError:
+        except (kinds.RayTaskError, kinds.UserCodeException):
             raise
         except kinds.RayError as error:
             raise UnfinishedError(
