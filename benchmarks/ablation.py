@@ -159,6 +159,7 @@ def trained(place: Place, knobs: dict[str, Any], folder: Path) -> Result:
     asked = mixed / "test/queries.parquet"
     stage(
         "embed",
+        params=params,
         model=tuned,
         passages=passages,
         general=general,

@@ -6,7 +6,7 @@ from typing import Annotated
 import click
 from pydantic import Field
 
-from burnish import atomic, knobs
+from burnish import atomic, compute, knobs
 from burnish.documents.chunking import Sizes
 from burnish.documents.extraction import Chunker, corpus_counts, extract
 from burnish.documents.sources import Source, pending
@@ -27,7 +27,9 @@ class ExtractKnobs(Knobs):
 
 
 @click.command(help=__doc__)
-@click.option("--params", type=click.Path(path_type=Path), required=True, help="File whose section `extract` holds the knobs.")
+@click.option(
+    "--params", type=click.Path(path_type=Path), required=True, help="File with the sections `extract` and `compute`."
+)
 @click.option(
     "--documents", type=click.Path(path_type=Path), required=True, help="Folder that the sources' paths are relative to."
 )
@@ -41,13 +43,14 @@ def main(params: Path, documents: Path, model: Path, out: Path) -> None:
     sizes = Sizes(chosen.max_tokens, chosen.overlap_tokens, chosen.min_tokens)
     if sizes.overlap >= sizes.most or sizes.minimum > sizes.most:
         raise InputError("extract: overlap_tokens must be below max_tokens, and min_tokens at most max_tokens")
-    with atomic.folder(out) as made:
+    with compute.cluster(compute.chosen(params)) as cluster, atomic.folder(out) as made:
         failures = extract(
             pending(chosen.sources, documents),
             Chunker(model / "tokenizer.json", sizes),
             duplicate_threshold=chosen.duplicate_threshold,
             documents=made / "documents.parquet",
             passages=made / "passages.parquet",
+            cluster=cluster,
         )
         counts = corpus_counts(made / "documents.parquet", made / "passages.parquet", failures, max_tokens(model))
         for one in failures:

@@ -1,5 +1,6 @@
 """Make training queries for the passages, from a language model's replies or from the passages' own words."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -7,7 +8,8 @@ import click
 import polars as pl
 from pydantic import Field
 
-from burnish import atomic, knobs, tables
+from burnish import atomic, compute, knobs, tables
+from burnish.compute import Cluster
 from burnish.errors import run
 from burnish.knobs import Knobs
 from burnish.records import Language
@@ -80,7 +82,9 @@ class SynthesizeKnobs(Knobs):
 
 
 @click.command(help=__doc__)
-@click.option("--params", type=click.Path(path_type=Path), required=True, help="File with the section `synthesize`.")
+@click.option(
+    "--params", type=click.Path(path_type=Path), required=True, help="File with the sections `synthesize` and `compute`."
+)
 @click.option("--passages", type=click.Path(path_type=Path), required=True, help="Table of passages.")
 @click.option("--documents", type=click.Path(path_type=Path), required=True, help="Table of documents.")
 @click.option("--recorded", type=click.Path(path_type=Path), required=True, help="Folder of recorded replies.")
@@ -102,13 +106,14 @@ def main(
 ) -> None:
     """Passages, recorded and stored replies -> synthetic queries and qrels, counts."""
     chosen = knobs.section(params, "synthesize", SynthesizeKnobs)
-    settings = _settings(chosen, prompts, store)
     read = tables.read(PASSAGES, passages)
     inputs = Inputs(read, tables.read(DOCUMENTS, documents), _examples(chosen, training, read), recorded, store)
     if plan:
-        click.echo(planned(inputs, settings).told())
+        click.echo(planned(inputs, _settings(chosen, prompts, store, None)).told())
         return
-    made = synthetic(inputs, settings, lambda before: click.echo(before.told()))
+    where, asks = compute.chosen(params), chosen.provider == "openai" and chosen.service.mode == "requests"
+    with compute.cluster(where) if asks else nullcontext() as cluster:
+        made = synthetic(inputs, _settings(chosen, prompts, store, cluster), lambda before: click.echo(before.told()))
     with atomic.folder(out) as folder:
         tables.write(made.queries, QUERIES, folder / "queries.parquet")
         tables.write(made.qrels, QRELS, folder / "qrels.parquet")
@@ -122,13 +127,13 @@ def main(
     click.echo(_closing(made))
 
 
-def _settings(chosen: SynthesizeKnobs, prompts: Path, store: Path) -> Settings:
+def _settings(chosen: SynthesizeKnobs, prompts: Path, store: Path, cluster: Cluster | None) -> Settings:
     own = chosen.model_dump(include=set(Settings.__dataclass_fields__) - {"prompt", "service", "judge"})
     judge = chosen.judge.model_dump(exclude={"prompt"})
     share = BATCH_SHARE if chosen.service.mode == "batch" else 1.0
     return Settings(
         prompt=Prompt.read(prompts / chosen.prompt),
-        service=Service(**chosen.service.model_dump(), store=store),
+        service=Service(**chosen.service.model_dump(), store=store, cluster=cluster),
         variety=Variety(**chosen.model_dump(include=set(Variety.__dataclass_fields__))),
         caps=Caps(chosen.max_requests, chosen.max_dollars, chosen.prices, share),
         judge=Judge(**judge, prompt=Prompt.read(prompts / chosen.judge.prompt) if chosen.judge.threshold else None),

@@ -26,6 +26,7 @@ KNOBS = {
     "duplicate_threshold": 0.8,
     "max_failed_share": 0.5,
 }
+LOCAL = {"engine": "local", "address": "", "cpus": 1}
 Stage = Callable[..., int | None]
 
 
@@ -64,7 +65,7 @@ def passages(out: Path) -> pl.DataFrame:
 def ran(stage: Stage, base_model: Path, documents: Path, out: Path, **knobs: Any) -> int | None:
     """The exit status of the stage with these knobs."""
     params = out.parent / "params.yaml"
-    params.write_text(json.dumps({"extract": KNOBS | knobs}))
+    params.write_text(json.dumps({"extract": KNOBS | knobs, "compute": LOCAL}))
     return stage("extract", params=params, documents=documents, model=base_model, out=out)
 
 
@@ -129,7 +130,7 @@ def test_many_documents_are_read_by_several_processes(base_model: Path, tmp_path
     source = RecordsSource(kind="jsonl", path="a.jsonl", language="en", **fields)
     chunker = Chunker(base_model / "tokenizer.json", Sizes(64, 0, 0))
     items = list(sources.pending([source], tmp_path / "docs"))
-    found = list(extraction._in_order(items, chunker))
+    found = list(extraction._results(items, chunker, None))
     alone = [extraction.extracted(item, chunker) for item in items]
     assert [(one.document, one.passages) for one in found] == [(one.document, one.passages) for one in alone]
 

@@ -446,6 +446,8 @@ KNOBS: dict[str, Any] = {
     "judge": {"threshold": 0, "model": "m", "prompt": "judge.txt", "max_output_tokens": 100, "temperature": 0.0},
 }
 
+LOCAL = {"engine": "local", "address": "", "cpus": 1}
+
 
 def at(base_url: str) -> dict[str, Any]:
     """The service's knobs with this address."""
@@ -456,7 +458,7 @@ def command(folder: Path, **changed: Any) -> list[str]:
     """The stage's command line over a corpus written below `folder`."""
     tables.write(corpus(), PASSAGES, folder / "passages.parquet")
     tables.write(documents_of(corpus()), DOCUMENTS, folder / "documents.parquet")
-    (folder / "params.yaml").write_text(yaml.safe_dump({"synthesize": {**KNOBS, **changed}}))
+    (folder / "params.yaml").write_text(yaml.safe_dump({"synthesize": {**KNOBS, **changed}, "compute": LOCAL}))
     places = {
         "params": folder / "params.yaml",
         "passages": folder / "passages.parquet",

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from burnish import compute
 from conftest import ROOT
 
 LIBRARY = ROOT / "src" / "burnish"
@@ -78,12 +79,15 @@ def test_command_paths_are_deps_and_outs(name: str) -> None:
 
 @pytest.mark.parametrize("name", STAGES)
 def test_params_are_the_stage_section(name: str) -> None:
-    """A stage that takes --params depends on the section which its script reads, and on no other."""
+    """A stage that takes --params depends on the section which its script reads, and on no other; `compute` is nobody's, since
+    it decides where work is done and never what comes out.
+    """
     stage = STAGES[name]
     source = (ROOT / script_of(stage)).read_text(encoding="utf-8")
     sections = re.findall(r'knobs\.section\(params, "(\w+)"', source)
     assert stage.get("params", []) == sections
-    assert ("--params params.yaml" in " ".join(stage["cmd"].split())) == bool(sections)
+    reads = bool(sections) or "compute.chosen(params)" in source
+    assert ("--params params.yaml" in " ".join(stage["cmd"].split())) == reads
 
 
 def test_knobs_and_params_agree() -> None:
@@ -99,7 +103,9 @@ def test_knobs_and_params_agree() -> None:
             knobs.model_validate(PARAMS[section])
             assert all(field.is_required() for field in knobs.model_fields.values()), f"{kind} has a default in code"
             sections.add(section)
-    assert sections | {"paths"} == set(PARAMS)
+    assert compute.chosen(ROOT / "params.yaml").engine == "local"
+    assert all(field.is_required() for field in compute.Compute.model_fields.values())
+    assert sections | {"paths", "compute"} == set(PARAMS)
 
 
 def test_every_knob_is_explained() -> None:

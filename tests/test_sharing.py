@@ -58,10 +58,11 @@ def write(folder: Path, server: loopback.Service, documents: list[str]) -> dict[
     own = {"document_id": pl.col("document_id"), "language": pl.lit("en")}
     every = pl.DataFrame({"document_id": sorted(documents)}).select(**{**empty, **own})
     tables.write(every, DOCUMENTS, folder / "documents.parquet")
-    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["synthesize"]
+    shipped = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params = shipped["synthesize"]
     params |= {"provider": "openai", "prompt": "general.txt", "accept_coverage": 1.0, "max_bad_share": 0.0}
     params["service"]["base_url"] = server.url
-    (folder / "params.yaml").write_text(yaml.safe_dump({"synthesize": params}), encoding="utf-8")
+    (folder / "params.yaml").write_text(yaml.safe_dump({"synthesize": params, "compute": shipped["compute"]}), encoding="utf-8")
     return {
         "params": "params.yaml",
         "passages": "passages.parquet",

@@ -87,7 +87,7 @@ def test_an_empty_shard_is_set_aside(tmp_path: Path) -> None:
 
 def test_what_was_computed_before_a_failure_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run killed in its second shard computes the first no more."""
-    monkeypatch.setattr(vectors, "_SHARD", 2)
+    monkeypatch.setattr(vectors, "SHARD", 2)
 
     def failing(texts: Sequence[str]) -> Vectors:
         if "ccc" in texts:

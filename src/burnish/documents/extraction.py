@@ -5,9 +5,10 @@ import multiprocessing
 import os
 import tempfile
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tokenizers import Tokenizer
 from tqdm import tqdm
 
 from burnish import atomic, tables
+from burnish.compute import Cluster
 from burnish.documents import chunking, duplicates
 from burnish.documents.blocks import ParseError
 from burnish.documents.chunking import Sizes
@@ -26,6 +28,7 @@ from burnish.errors import InputError
 from burnish.tables import DOCUMENTS, PASSAGES
 
 _ROWS_IN_MEMORY = 50_000  # passages held before they are written to a part file: about 100 MB of text
+_DOCUMENTS_A_TASK = 32
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,13 @@ def extracted(item: Pending, chunker: Chunker) -> Extracted:
 
 
 def extract(
-    items: Iterable[Pending], chunker: Chunker, *, duplicate_threshold: float, documents: Path, passages: Path
+    items: Iterable[Pending],
+    chunker: Chunker,
+    *,
+    duplicate_threshold: float,
+    documents: Path,
+    passages: Path,
+    cluster: Cluster | None = None,
 ) -> list[Extracted]:
     """Write the tables of documents and passages; return the documents that could not be read, with why.
 
@@ -111,6 +120,7 @@ def extract(
         duplicate_threshold: the Jaccard similarity, 0 to 1, from which documents form one duplicate group.
         documents: the file that the table of documents is written to.
         passages: the file that the table of passages is written to.
+        cluster: whose machines read the documents; None: this one's cores.
 
     Raises:
         InputError: nothing could be read, or a document id stands twice.
@@ -121,7 +131,7 @@ def extract(
     passages.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=passages.parent) as parts:
         buffer: list[dict[str, Any]] = []
-        for one in tqdm(_in_order(items, chunker), desc="extract", unit="document", disable=None):
+        for one in tqdm(_results(items, chunker, cluster), desc="extract", unit="document", disable=None):
             if one.signature is None:
                 failures.append(one)
                 continue
@@ -131,6 +141,7 @@ def extract(
             if len(buffer) >= _ROWS_IN_MEMORY:
                 _write_part(buffer, Path(parts))
         _write_part(buffer, Path(parts))
+        failures.sort(key=lambda one: one.document["document_id"])
         _reject_nothing(rows, failures)
         _reject_repeated(rows)
         _write_sorted(Path(parts), passages)
@@ -175,8 +186,13 @@ def corpus_counts(documents: Path, passages: Path, failures: list[Extracted], ma
     }
 
 
-def _in_order(items: Iterable[Pending], chunker: Chunker) -> Iterator[Extracted]:
-    """Each document's result in the order of `items`, computed by one process a core; few wait at a time."""
+def _results(items: Iterable[Pending], chunker: Chunker, cluster: Cluster | None) -> Iterator[Extracted]:
+    """Each document's result, computed by one process a core, in order and few waiting at a time; by a cluster, as they come."""
+    if cluster:
+        queue = iter(items)
+        batches = iter(lambda: tuple(itertools.islice(queue, _DOCUMENTS_A_TASK)), ())
+        yield from itertools.chain.from_iterable(found for _, found in cluster.mapped(partial(_reader, chunker), batches))
+        return
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     queue = iter(items)
     first = list(itertools.islice(queue, 64))
@@ -188,12 +204,18 @@ def _in_order(items: Iterable[Pending], chunker: Chunker) -> Iterator[Extracted]
     with ProcessPoolExecutor(cores, mp_context=context) as pool:
         waiting: deque[Future[list[Extracted]]] = deque()
         rest = itertools.chain(first, queue)
-        for batch in iter(lambda: tuple(itertools.islice(rest, 32)), ()):
+        for batch in iter(lambda: tuple(itertools.islice(rest, _DOCUMENTS_A_TASK)), ()):
             waiting.append(pool.submit(_batch, batch, chunker))
             if len(waiting) > 2 * cores:
                 yield from waiting.popleft().result()
         while waiting:
             yield from waiting.popleft().result()
+
+
+def _reader(chunker: Chunker) -> Callable[[tuple[Pending, ...]], list[Extracted]]:
+    """What a worker of a cluster does with some documents."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    return partial(_batch, chunker=chunker)
 
 
 def _batch(items: tuple[Pending, ...], chunker: Chunker) -> list[Extracted]:

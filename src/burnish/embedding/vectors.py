@@ -12,7 +12,7 @@ from burnish import atomic
 from burnish.arrays import Vectors
 from burnish.errors import InputError
 
-_SHARD = 16_384  # texts computed between two writes: what a kill can cost
+SHARD = 16_384  # texts computed between two writes: what a kill can cost
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,22 @@ class VectorStore:
         found = self._read(place)
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
         wanted = list(missing)
-        for start in range(0, len(wanted), _SHARD):
-            part = wanted[start : start + _SHARD]
+        for start in range(0, len(wanted), SHARD):
+            part = wanted[start : start + SHARD]
             computed = encode([missing[key] for key in part])
             self._write(part, computed)
             found.update(zip(part, computed, strict=True))
         return np.stack([found[key] for key in keys]) if keys else np.empty((0, 0), np.float32), len(wanted)
+
+    def missing(self, texts: Sequence[str]) -> list[str]:
+        """Those of `texts` whose vectors would have to be computed, each once, in order."""
+        keys = {hashlib.sha256(text.encode()).hexdigest(): text for text in texts}
+        found = self._read(dict.fromkeys(keys, 0))
+        return [text for key, text in keys.items() if key not in found]
+
+    def keep(self, texts: Sequence[str], computed: Vectors) -> None:
+        """Keep the vectors, shape (texts, dimensions), of texts that were missing."""
+        self._write([hashlib.sha256(text.encode()).hexdigest() for text in texts], computed)
 
     def _read(self, wanted: dict[str, int]) -> dict[str, Vectors]:
         found: dict[str, Vectors] = {}

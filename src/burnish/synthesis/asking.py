@@ -10,11 +10,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
-import openai
 from tqdm import tqdm
 
 from burnish.errors import UnfinishedError
-from burnish.synthesis import batch, completions, faults, limits
+from burnish.synthesis import batch, completions, limits, sending
 from burnish.synthesis.completions import Dialect
 from burnish.synthesis.faults import Fault
 from burnish.synthesis.prompt import Question
@@ -46,15 +45,12 @@ class _ClosedError(Exception):
 class _Asking:
     """What the requests of one run share: rates, pauses, what was learnt of the server, and whether to go on.
 
-    The retries of openai's client are not used: it retries each request by itself, and so goes on asking through the pause
-    that a 429 asked of another; it passes by any rate limit; and its timeout is one for each read, which an answer that
-    trickles never reaches.
+    They are shared wherever the requests leave from: other machines (`sending`) only send what this process begins.
     """
 
     def __init__(self, service: Service, keep: Callable[[Reply], None]) -> None:
         self._service = service
         self._keep = keep
-        self._client = openai.AsyncOpenAI(**service.options(), max_retries=0)
         self._requests = limits.Pace(service.requests_per_minute)
         self._tokens = limits.Pace(service.tokens_per_minute)
         self._paused_until = 0.0
@@ -70,7 +66,7 @@ class _Asking:
         """Ask all; the first one alone, so that a wrong key, address or shape of output costs one request."""
         waiting = iter(questions)
         with tqdm(total=len(questions), desc="ask", unit="request", disable=None) as bar:
-            async with self._client:
+            async with sending.sender(self._service) as self._send:
                 await self._crew(itertools.islice(waiting, 1), 1, bar.update)
                 await self._crew(waiting, self._service.concurrency, bar.update)
         if self._given_up:
@@ -189,19 +185,11 @@ class _Asking:
         cap = one.request["parameters"]["max_output_tokens"]
         expected = limits.estimated_tokens(one.message, cap)
         await self._turn(expected)
-        sent = completions.body(one, dialect)
+        answer = await self._send(completions.body(one, dialect))
+        if isinstance(answer, Fault):
+            return answer
         try:
-            async with asyncio.timeout(self._service.timeout_seconds):
-                answer = await self._client.chat.completions.with_raw_response.create(
-                    model=sent.pop("model"), messages=sent.pop("messages"), extra_body=sent
-                )
-            reply = completions.reply(one.request, json.loads(answer.content))
-        except openai.APIStatusError as error:
-            return faults.answered(error)
-        except (TimeoutError, openai.APITimeoutError):
-            return Fault("passing", "no whole answer in time")
-        except openai.APIError as error:
-            return Fault("passing", type(error).__name__)
+            reply = completions.reply(one.request, json.loads(answer))
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
             raise Fault("final", "what came back is no chat completion").error() from None
         if reply.usage:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from burnish.compute import Cluster
 from burnish.errors import InputError
 
 KEY_VARIABLE = "OPENAI_API_KEY"  # the only way in for a key: no knob, file, log line or metric ever holds it
@@ -30,6 +31,7 @@ class Service:
         output: the shape that replies are asked for; auto takes the strictest that the server knows.
         mode: one request for each question, or OpenAI's Batch API.
         store: the folder of the reply store, below which batches under way are written down; needed by mode batch alone.
+        cluster: whose machines send the requests of mode requests; None: this one.
     """
 
     base_url: str
@@ -41,6 +43,7 @@ class Service:
     output: Output = "auto"
     mode: Mode = "requests"
     store: Path | None = None
+    cluster: Cluster | None = None
 
     @property
     def address(self) -> str:
