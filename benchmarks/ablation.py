@@ -68,7 +68,7 @@ PARTS: dict[str, Callable[[Place], dict[str, Any]]] = {
     "width-power": lambda _: {"train.width_power": 0.0},
     "mask": lambda _: {"train.false_negative_threshold": NEVER},
     "likeness": lambda _: {"train.false_negative_likeness": -1.0},
-    "interpolation": lambda _: {"train.interpolation": 1.0},
+    "interpolation": lambda _: {"train.interpolation": [1.0]},
 }
 
 

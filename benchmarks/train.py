@@ -73,7 +73,7 @@ def job(folder: Path, given: Data, chosen: Settings, clock: str) -> Job:
         train, given.passages, given.qrels, query_vectors=asked, passage_vectors=stored, rule=chosen.rule
     )
     known = dict(zip(train["query_id"], asked, strict=True))
-    recipe = replace(chosen.recipe, epochs=1, min_steps=0, evaluations=1, interpolation=1.0)
+    recipe = replace(chosen.recipe, epochs=1, min_steps=0, evaluations=1, interpolation=(1.0,))
     rows = training_set(
         [Part(train, given.passages, stored)], given.qrels, mined.rows, known, suspicion=chosen.suspicion, seed=recipe.seed
     )
@@ -86,11 +86,11 @@ def ours(folder: Path, work: Job) -> tuple[SentenceTransformer, float]:
     model = models.load(folder)
     with tempfile.TemporaryDirectory() as out:
         start = sides.CLOCKS[work.clock]()
-        points = trainer.trained(
+        found = trainer.trained(
             model, work.rows, work.recipe, before={"score": 0.0}, measure=lambda _: {"score": 1.0}, checkpoints=Path(out)
         )
         taken = sides.CLOCKS[work.clock]() - start
-    assert points[-1]["step"] > 0
+    assert found.points[-1]["step"] > 0
     return model, taken
 
 

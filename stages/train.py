@@ -56,7 +56,7 @@ class TrainKnobs(Knobs):
     max_tokens: Annotated[int, Field(ge=16)]
     false_negative_threshold: Annotated[float, Field(gt=0)]
     false_negative_likeness: Annotated[float, Field(ge=-1, le=1)]
-    interpolation: Annotated[float, Field(ge=0, le=1)]
+    interpolation: Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=1)]
     evaluations: Annotated[int, Field(ge=1)]
     patience: Annotated[int, Field(ge=1)]
     dev_pool: Annotated[int, Field(ge=1)]
@@ -76,7 +76,7 @@ class TrainKnobs(Knobs):
             hardness_strength=self.hardness_strength,
         )
         own = self.model_dump(include=set(Recipe.__dataclass_fields__) - {"guide", "teacher"})
-        return Recipe(**own | {"widths": tuple(self.widths)})
+        return Recipe(**own | {"widths": tuple(self.widths), "interpolation": tuple(self.interpolation)})
 
     def suspicion(self) -> Suspicion:
         """When an in-batch passage is taken for an answer."""

@@ -49,7 +49,7 @@ def test_a_merged_model_saves_and_loads_as_any_other(small: Path, tmp_path: Path
 def test_interpolation_is_between_base_and_merged_weights(small: Path, tmp_path: Path) -> None:  # noqa: F811
     """Half-way lies half-way, in every weight."""
     base = models.load(small, "cpu").state_dict()
-    half, whole = (run(small, tmp_path / str(share), recipe=replace(LORA, interpolation=share))[0] for share in (0.5, 1.0))
+    half, whole = (run(small, tmp_path / str(share), recipe=replace(LORA, interpolation=(share,)))[0] for share in (0.5, 1.0))
     assert all(torch.allclose(half[name], (base[name] + whole[name]) / 2, atol=1e-6) for name in base)
     assert not same(half, base)
 

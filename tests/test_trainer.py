@@ -32,7 +32,7 @@ RECIPE = Recipe(
     width_power=0.0,
     widths=(32, 16),
     max_tokens=32,
-    interpolation=1.0,
+    interpolation=(1.0,),
     evaluations=3,
     patience=3,
     seed=7,
@@ -108,8 +108,8 @@ def run(
 ) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
     """(weights, curve) of a training from the base model."""
     model = models.load(base, "cpu")
-    curve = trainer.trained(model, data(), recipe, before=measure(model), measure=measure, checkpoints=checkpoints)
-    return {name: value.clone() for name, value in model.state_dict().items()}, curve
+    found = trainer.trained(model, data(), recipe, before=measure(model), measure=measure, checkpoints=checkpoints)
+    return {name: value.clone() for name, value in model.state_dict().items()}, found.points
 
 
 def learns(base: Path, folder: Path, recipe: Recipe) -> bool:
@@ -239,8 +239,31 @@ def test_without_a_dev_measure_training_goes_to_its_end(small: Path, tmp_path: P
 
 def test_interpolation_nought_gives_the_base(small: Path, tmp_path: Path) -> None:
     """Not one step from it, though training went on."""
-    weights, _ = run(small, tmp_path, recipe=replace(RECIPE, epochs=1, interpolation=0.0))
+    weights, _ = run(small, tmp_path, recipe=replace(RECIPE, epochs=1, interpolation=(0.0,)))
     assert same(weights, models.load(small, "cpu").state_dict())
+
+
+def test_of_several_interpolations_dev_data_choose(small: Path, tmp_path: Path) -> None:
+    """Whatever training did, a measure that is highest half way keeps the weights half way; all shares' measures are told."""
+    recipe = replace(RECIPE, epochs=1, interpolation=(1.0, 0.5, 0.75))
+    whole, _ = run(small, tmp_path / "whole", recipe=replace(recipe, interpolation=(1.0,)))
+    base = models.load(small, "cpu").state_dict()
+    halfway = trainer.interpolated(base, whole, 0.5)
+
+    def nearness(one: SentenceTransformer) -> dict[str, float]:
+        return {"score": -sum(float((value - halfway[name]).abs().sum()) for name, value in one.state_dict().items())}
+
+    model = models.load(small, "cpu")
+    falls = {"score": -1e9}  # whatever training gives is better than the base
+    found = trainer.trained(model, data(), recipe, before=falls, measure=lambda one: {"score": 0.0}, checkpoints=tmp_path / "s")
+    assert same(model.state_dict(), halfway)  # of equal ones the smallest
+    assert list(found.mixtures) == [0.5, 0.75, 1.0]
+    model = models.load(small, "cpu")
+    found = trainer.trained(
+        model, data(), replace(recipe, evaluations=1), before=falls, measure=nearness, checkpoints=tmp_path / "n"
+    )
+    assert same(model.state_dict(), halfway)
+    assert found.mixtures[0.5]["score"] > found.mixtures[0.75]["score"] > found.mixtures[1.0]["score"]
 
 
 def test_interpolation_is_a_straight_line() -> None:
@@ -289,7 +312,8 @@ def test_the_summary_tells_the_best_step() -> None:
         {"step": 2, "score": 0.4, "dev": 0.5},
         {"step": 4, "score": 0.3, "dev": 0.3},
     ]
-    found = trainer.summary(data(), RECIPE, points)
+    found = trainer.summary(data(), RECIPE, trainer.Trained(points, {0.8: {"score": 0.45}}))
     assert (found["best_step"], found["dev"], found["steps"]) == (2, {"base": 0.1, "best": 0.5}, 4)
     assert (found["rows"], found["negatives_per_row"]) == (12, 1)
+    assert found["interpolation"] == {"0.8": {"score": 0.45}}
     json.dumps(found)

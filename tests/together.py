@@ -24,13 +24,20 @@ def train(base: Path, out: Path, job: dict[str, Any]) -> None:
 
     from burnish.embedding import encoding, models  # noqa: PLC0415
     from burnish.training import trainer  # noqa: PLC0415
-    from burnish.training.masks import FalseNegatives  # noqa: PLC0415
+    from burnish.training.masks import FalseNegatives, Suspicion  # noqa: PLC0415
     from burnish.training.rows import TrainingSet  # noqa: PLC0415
     from burnish.training.trainer import Recipe  # noqa: PLC0415
 
     dies = job.pop("dies", None)
     plain: dict[str, Any] = {"loss": "mnrl", "epochs": 2, "min_steps": 0, "batch_size": 5, "learning_rate": 1e-3}
-    plain |= {"warmup_share": 0.1, "scale": 20.0, "widths": [32, 16], "max_tokens": 32, "interpolation": 1.0}
+    plain |= {
+        "warmup_share": 0.1,
+        "scale": 20.0,
+        "widths": [32, 16],
+        "width_power": 0.0,
+        "max_tokens": 32,
+        "interpolation": [1.0],
+    }
     recipe = Recipe(**plain | {"evaluations": 2, "patience": 9, "seed": 7} | job)
     verbs = ("cook", "sail", "sing", "draw", "swim", "read", "dig")
     texts = [f"The way to {verb} is long." for verb in verbs] + [f"Stone number {at}" for at in range(len(verbs))]
@@ -38,7 +45,7 @@ def train(base: Path, out: Path, job: dict[str, Any]) -> None:
     queries = [f"{('how to', 'why')[at % 2]} {verbs[at // 2]}" for at in range(ROWS)]
     draw = np.random.default_rng(0)
     own, found = (draw.normal(size=(count, 4)).astype(np.float32) for count in (ROWS, len(texts)))
-    masks = FalseNegatives(own, found, passages, [frozenset({at // 2}) for at in range(ROWS)], threshold=1.0)
+    masks = FalseNegatives(own, found, passages, [frozenset({at // 2}) for at in range(ROWS)], Suspicion(1.0, -1.0))
     weights = np.where(np.arange(ROWS) < 4, 0.5, 1.0).astype(np.float32)
     taught = draw.normal(size=passages.shape).astype(np.float32)
     data = TrainingSet(queries, passages, texts, masks, weights, taught)
@@ -56,11 +63,11 @@ def train(base: Path, out: Path, job: dict[str, Any]) -> None:
 
     hook = torch.nn.modules.module.register_module_forward_pre_hook(note)
     model = models.load(base, "cpu")
-    points = trainer.trained(model, data, recipe, before={"score": 0.0}, measure=closeness, checkpoints=out / "checkpoints")
+    found = trainer.trained(model, data, recipe, before={"score": 0.0}, measure=closeness, checkpoints=out / "checkpoints")
     hook.remove()
     (out / f"rows-{processes.rank()}.json").write_text(json.dumps(given), encoding="utf-8")
     if processes.first():
-        (out / "curve.json").write_text(json.dumps(points), encoding="utf-8")
+        (out / "curve.json").write_text(json.dumps(found.points), encoding="utf-8")
         save_file({name: value.clone() for name, value in model.state_dict().items()}, str(out / "weights.safetensors"))
 
 

@@ -123,14 +123,14 @@ def trained(
         data = material.rows(mined, recipe)
         model = models.load(material.base)
         job = checkpoints / trainer.job_digest(recipe, data, models.digest(material.base), _digest(material.dev))
-        points = trainer.trained(model, data, recipe, before=measure.base(), measure=measure, checkpoints=job)
-        summary = trainer.summary(data, recipe, points)
+        found = trainer.trained(model, data, recipe, before=measure.base(), measure=measure, checkpoints=job)
+        summary = trainer.summary(data, recipe, found)
         told[str(number)] = {name: summary[name] for name in ("rows", "steps", "best_step", "dev", "general_dev")}
         told[str(number)] |= {"negatives": counts} if counts else {}
         jobs.append(job)
         if number < rounds:
             mined, counts = processes.shared(partial(miner.negatives, material, model, job / "tuned"))
-    return Outcome(model, points, summary | ({"rounds": told} if rounds > 1 else {}), list(dict.fromkeys(jobs)))
+    return Outcome(model, found.points, summary | ({"rounds": told} if rounds > 1 else {}), list(dict.fromkeys(jobs)))
 
 
 def _digest(dev: Sequence[DevSet | None]) -> str:

@@ -80,47 +80,32 @@ class PackedContrastiveLoss(ContrastiveLoss):
         )
 
 
-class PackedMarginLoss(MarginMSELoss):
-    """MarginMSELoss (GPL, arXiv:2112.07577): the student's margin of positive over negative is to be the teacher's.
+class _Taught:
+    """What two losses share: a teacher's scores, and a student's that are `scale` times the cosine.
 
-    The student's score is `scale` times the cosine, since a cosine alone has no room for a cross-encoder's margins.
+    A cosine alone has no room for a cross-encoder's margins.
     """
 
     def __init__(
         self, model: SentenceTransformer, taught: Vectors, weights: NDArray[np.float32], *, scale: float, batch_tokens: int
     ) -> None:
-        super().__init__(model, similarity_fct=_ScaledCosine(scale))
+        super().__init__(model, similarity_fct=_ScaledCosine(scale))  # type: ignore[call-arg]
         self.taught, self.weights, self.batch_tokens = torch.from_numpy(taught), weights, batch_tokens
 
     def forward(self, sentence_features: Iterable[Features], labels: Tensor) -> Tensor:
-        """The mean squared error of the margins of the rows `labels`, shape (rows,)."""
+        """The mean loss of the rows `labels`, shape (rows,)."""
         columns, labels = _batch(self, sentence_features, labels)
         taught = self.taught[labels.cpu()].to(labels.device)
-        return _weighted(
-            self.weights,
-            labels,
-            lambda some: self.compute_loss_from_embeddings([one[some] for one in columns], taught[some]),
-        )
+        compute: Callable[..., Tensor] = self.compute_loss_from_embeddings  # type: ignore[attr-defined]
+        return _weighted(self.weights, labels, lambda some: compute([one[some] for one in columns], taught[some]))
 
 
-class PackedKLLoss(DistillKLDivLoss):
-    """DistillKLDivLoss (arXiv:2010.11386): softmax over a row's passages is to be the teacher's; scores as in the margin loss."""
+class PackedMarginLoss(_Taught, MarginMSELoss):
+    """MarginMSELoss (GPL, arXiv:2112.07577): the student's margin of positive over negative is to be the teacher's."""
 
-    def __init__(
-        self, model: SentenceTransformer, taught: Vectors, weights: NDArray[np.float32], *, scale: float, batch_tokens: int
-    ) -> None:
-        super().__init__(model, similarity_fct=_ScaledCosine(scale))
-        self.taught, self.weights, self.batch_tokens = torch.from_numpy(taught), weights, batch_tokens
 
-    def forward(self, sentence_features: Iterable[Features], labels: Tensor) -> Tensor:
-        """The mean divergence of the rows `labels`, shape (rows,)."""
-        columns, labels = _batch(self, sentence_features, labels)
-        taught = self.taught[labels.cpu()].to(labels.device)
-        return _weighted(
-            self.weights,
-            labels,
-            lambda some: self.compute_loss_from_embeddings([one[some] for one in columns], taught[some]),
-        )
+class PackedKLLoss(_Taught, DistillKLDivLoss):
+    """DistillKLDivLoss (arXiv:2010.11386): softmax over a row's passages is to be the teacher's."""
 
 
 def _batch(loss: Any, sentence_features: Iterable[Features], labels: Tensor) -> tuple[list[Tensor], Tensor]:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ class Recipe:
     widths: tuple[int, ...]
     width_power: float
     max_tokens: int
-    interpolation: float
+    interpolation: tuple[float, ...]
     evaluations: int
     patience: int
     seed: int
@@ -66,6 +66,19 @@ class Recipe:
         batch_size = min(self.batch_size, max(smallest, shrunk))
         epochs = max(self.epochs, math.ceil(self.min_steps / math.ceil(rows / batch_size)))
         return replace(self, batch_size=batch_size, epochs=epochs)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training tells.
+
+    Attributes:
+        points: the learning curve: step, loss, learning rate, dev measures.
+        mixtures: dev measures by share of the tuned weights, where several shares were tried; the best score is kept.
+    """
+
+    points: list[dict[str, float]]
+    mixtures: dict[float, dict[str, float]]
 
 
 class _Trainer(SentenceTransformerTrainer):
@@ -112,12 +125,13 @@ def trained(
     before: dict[str, float],
     measure: Callable[[SentenceTransformer], dict[str, float]],
     checkpoints: Path,
-) -> list[dict[str, float]]:
-    """Train `model` in place; return the learning curve: step, loss, learning rate, dev measures.
+) -> Trained:
+    """Train `model` in place.
 
     The weights kept are those of the evaluation with the highest `measure(model)["score"]`, the untrained model's
-    included, mixed with the base's by `recipe.interpolation` (WiSE-FT, arXiv:2109.01903). Dropout is off: one or two epochs
-    of a small model do not overfit by its absence, and on CPU it took 30 % of the time (LOG.md).
+    included, mixed with the base's by that share of `recipe.interpolation` whose mixture has the highest score (WiSE-FT,
+    arXiv:2109.01903). Dropout is off: one or two epochs of a small model do not overfit by its absence, and on CPU it took
+    30 % of the time (LOG.md).
 
     Args:
         model: the base model; becomes the tuned one.
@@ -165,9 +179,9 @@ def trained(
     processes.wait()  # before the first may remove them
     if lora:
         lora.merge()
-    model.load_state_dict(interpolated(base, model.state_dict(), recipe.interpolation))
+    mixtures = _mixed(model, base, recipe.interpolation, measure)
     model.max_seq_length = full_length
-    return learning_curve(referee.points, history)
+    return Trained(learning_curve(referee.points, history), mixtures)
 
 
 def _arguments(
@@ -223,6 +237,23 @@ def _read(finished: Path) -> list[dict[str, float]] | None:
     return found
 
 
+def _mixed(
+    model: SentenceTransformer,
+    base: dict[str, Tensor],
+    shares: Sequence[float],
+    measure: Callable[[SentenceTransformer], dict[str, float]],
+) -> dict[float, dict[str, float]]:
+    """Mix the model's weights with the base's by the share with the best score, the smallest of equal ones."""
+    tuned = {name: value.detach().clone() for name, value in model.state_dict().items()}
+    found: dict[float, dict[str, float]] = {}
+    for share in sorted(shares) if len(shares) > 1 else ():
+        model.load_state_dict(interpolated(base, tuned, share))
+        found[share] = processes.shared(lambda: measure(model))
+    best = max(found, key=lambda share: found[share]["score"], default=shares[0])
+    model.load_state_dict(interpolated(base, tuned, best))
+    return found
+
+
 def interpolated(base: dict[str, Tensor], tuned: dict[str, Tensor], share: float) -> dict[str, Tensor]:
     """`base` moved towards `tuned` by `share`: 0 is the base, 1 the tuned weights."""
     return {name: torch.lerp(base[name], value, share) if value.is_floating_point() else value for name, value in tuned.items()}
@@ -253,16 +284,16 @@ def job_digest(recipe: Recipe, data: TrainingSet, model_digest: str, dev_digest:
     return hashlib.sha256(whole.encode()).hexdigest()[:32]
 
 
-def summary(data: TrainingSet, recipe: Recipe, points: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    """What became of a training: recipe, rows, steps, and the dev measures before and at the best step."""
-    measured = [point for point in points if "score" in point]
+def summary(data: TrainingSet, recipe: Recipe, found: Trained) -> dict[str, Any]:
+    """What became of a training: recipe, rows, steps, and the dev measures before, at the best step and of each mixture."""
+    measured = [point for point in found.points if "score" in point]
     best = max(measured, key=lambda point: (point["score"], point["step"]))
     return {
         "recipe": asdict(recipe.fitted_to(len(data.queries))),
         "rows": len(data.queries),
         "negatives_per_row": data.passages.shape[1] - 1,
-        "steps": int(points[-1]["step"]),
+        "steps": int(found.points[-1]["step"]),
         "best_step": int(best["step"]),
         "dev": {"base": measured[0].get("dev"), "best": best.get("dev")},
         "general_dev": {"base": measured[0].get("general_dev"), "best": best.get("general_dev")},
-    }
+    } | ({"interpolation": {f"{share:g}": one for share, one in found.mixtures.items()}} if found.mixtures else {})
