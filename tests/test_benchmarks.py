@@ -50,7 +50,7 @@ def test_the_gpu_benchmark_runs_on_a_bare_machine() -> None:
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize("name", ["curve", "encode", "growth", "mine", "quality", "repro", "score", "train"])
+@pytest.mark.parametrize("name", ["curve", "encode", "growth", "intake", "mine", "quality", "repro", "score", "train"])
 def test_each_benchmark_tells_what_it_does(name: str) -> None:
     """Its imports are there, and --help says what is compared with what."""
     assert "Usage" in run(sys.executable, f"benchmarks/{name}.py", "--help")
