@@ -34,11 +34,6 @@ class TrainingSet:
     weights: NDArray[np.float32]
     taught: Vectors | None = None
 
-    @property
-    def answers(self) -> int:
-        """How many different positives the rows have."""
-        return len(np.unique(self.passages[:, 0]))
-
     def dataset(self) -> Dataset:
         """The rows as the trainer takes them: query, positive, negatives, and the row number as label."""
         columns = {

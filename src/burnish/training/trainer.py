@@ -28,7 +28,7 @@ from burnish.training.losses import Hardness
 from burnish.training.objectives import Objective
 from burnish.training.rows import TrainingSet
 
-_FEWEST_ANSWERS = 32  # of a batch: with fewer, in-batch negatives run out; passes repeat instead
+_SMALLEST_BATCH = 32  # below it in-batch negatives run out; passes repeat instead
 _TOKENIZERS = 4  # processes that tokenize the next batches while a GPU computes
 _FINISHED = "finished.json"  # the trainer's log, once a job has come to its end
 
@@ -59,12 +59,9 @@ class Recipe:
     hardness_strength: float = 0.0
     lora_rank: int = 0
 
-    def fitted_to(self, rows: int, answers: int) -> "Recipe":
-        """The recipe for rows of so many different answers: few rows lack steps, so batches shrink, and then passes repeat.
-
-        Batches shrink down to some 32 answers, each with all its queries.
-        """
-        smallest = min(round(_FEWEST_ANSWERS * rows / answers), self.batch_size)
+    def fitted_to(self, rows: int) -> "Recipe":
+        """The recipe for so many rows: few of them lack steps, so batches shrink, down to 32, and then passes repeat."""
+        smallest = min(_SMALLEST_BATCH, self.batch_size)
         shrunk = self.epochs * rows // self.min_steps if self.min_steps else self.batch_size
         batch_size = min(self.batch_size, max(smallest, shrunk))
         epochs = max(self.epochs, math.ceil(self.min_steps / math.ceil(rows / batch_size)))
@@ -144,7 +141,7 @@ def trained(
         measure: the same of any model.
         checkpoints: a folder of this very job; a run that finds a checkpoint there goes on from it.
     """
-    recipe = recipe.fitted_to(len(data.queries), data.answers)
+    recipe = recipe.fitted_to(len(data.queries))
     base = {name: value.detach().clone() for name, value in model.state_dict().items()}
     full_length, model.max_seq_length = model.max_seq_length, min(recipe.max_tokens, model.max_seq_length or recipe.max_tokens)
     for module in model.modules():
@@ -292,7 +289,7 @@ def summary(data: TrainingSet, recipe: Recipe, found: Trained) -> dict[str, Any]
     measured = [point for point in found.points if "score" in point]
     best = max(measured, key=lambda point: (point["score"], point["step"]))
     return {
-        "recipe": asdict(recipe.fitted_to(len(data.queries), data.answers)),
+        "recipe": asdict(recipe.fitted_to(len(data.queries))),
         "rows": len(data.queries),
         "negatives_per_row": data.passages.shape[1] - 1,
         "steps": int(found.points[-1]["step"]),
