@@ -14,7 +14,7 @@ from burnish.queries.curated import JudgmentFiles, curated
 from burnish.queries.judgments import Shares
 from burnish.tables import PASSAGES
 
-DEV_SHARE = 0.15  # of the training queries, by a hash of their near-duplicate clusters
+DEV_SHARE = 0.1  # of the training queries, by a hash of their near-duplicate clusters
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ class GroupedBatches(BatchSampler):
         names, inverse = np.unique(self.groups, return_inverse=True)
         order = np.lexsort((random.permutation(len(inverse)), random.permutation(len(names))[inverse]))
         for start in range(0, len(order), self.batch_size):
-            yield processes.share(order[start : start + self.batch_size].tolist())
+            yield list(processes.share(order[start : start + self.batch_size].tolist()))
 
     def __len__(self) -> int:
         """How many batches an epoch has."""

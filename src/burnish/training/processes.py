@@ -99,7 +99,7 @@ class _Gathered(torch.autograd.Function):
         return _of_all(own, sizes)
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
         whole = gradient.clone(memory_format=torch.contiguous_format)
         distributed.all_reduce(whole)
         return whole[slice(*context.bounds)], None

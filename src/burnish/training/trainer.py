@@ -233,7 +233,9 @@ def _history(trainer: _Trainer, referee: Judge, checkpoints: Path) -> list[dict[
 
 
 def _read(finished: Path) -> list[dict[str, float]] | None:
-    found: list[dict[str, float]] = json.loads(finished.read_text(encoding="utf-8")) if finished.is_file() else None
+    if not finished.is_file():
+        return None
+    found: list[dict[str, float]] = json.loads(finished.read_text(encoding="utf-8"))
     return found
 
 
