@@ -29,6 +29,7 @@ from burnish.evaluation import measures, scoring
 from burnish.evaluation.measures import MAIN
 from burnish.search import retrieval
 from burnish.tables import ORIGINS, PASSAGES, QRELS, QUERIES
+from burnish.training.mining import negatives_for
 
 ROOT = Path(__file__).parents[1]
 DEPTH = 300
@@ -88,7 +89,7 @@ def changes(place: Place, name: str) -> dict[str, Any]:
 
 
 def _knob(place: Place, name: str) -> Any:
-    """The value of a knob in the repository's params.
+    """The value of a knob in the repository's params; of `mine.per_query` what `auto` comes to.
 
     Raises:
         InputError: there is none.
@@ -98,6 +99,8 @@ def _knob(place: Place, name: str) -> Any:
         if not isinstance(found, dict) or one not in found:
             raise InputError(f"{place.params}: expected the knob `{name}`, found none")
         found = found[one]
+    if (name, found) == ("mine.per_query", "auto"):
+        return negatives_for(sum(_used(place).values()))
     return found
 
 
@@ -230,7 +233,7 @@ def variants(place: Place, wanted: Sequence[str]) -> list[str]:
     known = place.path("data/mixed/counts.json")
     if not known.is_file():
         raise InputError(f"{known}: the repository is not built; run `dvc repro mix`, or give --root")
-    used = json.loads(known.read_text(encoding="utf-8"))["used"]
+    used = _used(place)
     for name in wanted:
         if name in ORIGINS and name not in used:
             raise InputError(f"--without {name}: no training query has this origin; there are {sorted(used)}")
@@ -246,9 +249,14 @@ def _is_used(place: Place, name: str) -> bool:
     return any(_knob(place, one) != two for one, two in PARTS[name](place).items())
 
 
+def _used(place: Place) -> dict[str, int]:
+    found: dict[str, int] = json.loads(place.path("data/mixed/counts.json").read_text(encoding="utf-8"))["used"]
+    return found
+
+
 def leaves_nothing(place: Place, name: str) -> bool:
     """Whether no domain query is left to train on without the origin `name`: what is left is the base."""
-    used = json.loads(place.path("data/mixed/counts.json").read_text(encoding="utf-8"))["used"]
+    used = _used(place)
     return name in used and not set(used) - {name, "general"}
 
 

@@ -163,7 +163,7 @@ def main(folders: Sequence[Path], model: str | None, passages: int, size: int | 
         raise click.UsageError("name a folder of data, or a --size")
     params = ROOT / "params.yaml"
     rule = replace(
-        settings(params, seed=7).rule, per_query=1, first_rank=1, last_rank=100, pool=1, max_share=0.95, search=search
+        settings(params, seed=7).rule(0), per_query=1, first_rank=1, last_rank=100, pool=1, max_share=0.95, search=search
     )
 
     def rows() -> Iterator[dict[str, Any]]:

@@ -52,7 +52,7 @@ WIDTHS = (64, 128, 256)  # those of a model that are judged beside its full one
 class Settings:
     """What params.yaml says of mining and training."""
 
-    rule: Rule
+    rule: Callable[[int], Rule]  # by the number of training queries
     recipe: Recipe
     suspicion: Suspicion
     dev_pool: int
@@ -152,13 +152,14 @@ def burnished(folder: Path, given: Data, settings: Settings) -> Tuned:
     queries = given.of("train", "dev")
     asked, stored = vectors(model, queries, given.passages)
     is_train = (queries["split"] == "train").to_numpy()
+    rule = settings.rule(int(is_train.sum()))
     mined = mining.from_tables(
         queries.filter(is_train),
         given.passages,
         given.qrels,
         query_vectors=asked[is_train],
         passage_vectors=stored,
-        rule=settings.rule,
+        rule=rule,
     )
     known = dict(zip(queries["query_id"], asked, strict=True))
     parts = {"domain": Part(queries, given.passages, stored)}
@@ -175,7 +176,7 @@ def burnished(folder: Path, given: Data, settings: Settings) -> Tuned:
             mined.rows,
             recipe,
             rounds=settings.rounds,
-            miner=Miner(settings.rule, None, store),
+            miner=Miner(rule, None, store),
             checkpoints=Path(out),
         )
     seconds = time.perf_counter() - start
@@ -204,7 +205,7 @@ def settings(params: Path, seed: int) -> Settings:
     if mine.denoise.model:
         raise InputError('mine.denoise: this benchmark mines without it; set its model to ""')
     others = (train.guide, train.teacher, train.rounds)
-    return Settings(mine.rule(), replace(train.recipe(), seed=seed), train.suspicion(), train.dev_pool, *others)
+    return Settings(mine.rule, replace(train.recipe(), seed=seed), train.suspicion(), train.dev_pool, *others)
 
 
 def fetch(params: Path, model: str | None, out: Path) -> None:

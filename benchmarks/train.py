@@ -70,7 +70,7 @@ def job(folder: Path, given: Data, chosen: Settings, clock: str) -> Job:
     train = given.of("train")
     asked, stored = vectors(model, train, given.passages)
     mined = mining.from_tables(
-        train, given.passages, given.qrels, query_vectors=asked, passage_vectors=stored, rule=chosen.rule
+        train, given.passages, given.qrels, query_vectors=asked, passage_vectors=stored, rule=chosen.rule(train.height)
     )
     known = dict(zip(train["query_id"], asked, strict=True))
     recipe = replace(chosen.recipe, epochs=1, min_steps=0, evaluations=1, interpolation=(1.0,))

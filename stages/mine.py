@@ -14,7 +14,7 @@ from burnish.errors import InputError, run
 from burnish.knobs import Knobs
 from burnish.tables import NEGATIVES, QRELS, QUERIES
 from burnish.training import parts
-from burnish.training.mining import Rule
+from burnish.training.mining import Rule, negatives_for
 from burnish.training.negatives import of_parts
 
 
@@ -28,7 +28,7 @@ class DenoiseKnobs(Knobs):
 class MineKnobs(Knobs):
     """The section `mine` of params.yaml, where each knob is explained."""
 
-    per_query: Annotated[int, Field(ge=0, le=32)]
+    per_query: Annotated[int, Field(ge=0, le=32)] | Literal["auto"]
     first_rank: Annotated[int, Field(ge=1)]
     last_rank: Annotated[int, Field(ge=1, le=1000)]
     pool: Annotated[int, Field(ge=1)]
@@ -37,8 +37,8 @@ class MineKnobs(Knobs):
     miners: Annotated[list[Literal["dense", "bm25"]], Field(min_length=1, max_length=2)]
     denoise: DenoiseKnobs
 
-    def rule(self) -> Rule:
-        """The rule that these knobs state.
+    def rule(self, queries: int) -> Rule:
+        """The rule that these knobs state for so many training queries.
 
         Raises:
             InputError: knobs that do not fit together.
@@ -47,8 +47,9 @@ class MineKnobs(Knobs):
             raise InputError(f"mine: first_rank {self.first_rank} is beyond last_rank {self.last_rank}; no rank is left")
         if len(set(self.miners)) < len(self.miners):
             raise InputError(f"mine.miners: {self.miners} names one twice; name each once")
-        given = self.model_dump(exclude={"denoise"}) | {"miners": tuple(self.miners)}
-        return Rule(**given, denoise=self.denoise.model, denoise_share=self.denoise.max_share)
+        given = self.model_dump(exclude={"denoise", "per_query"}) | {"miners": tuple(self.miners)}
+        wanted = negatives_for(queries) if self.per_query == "auto" else self.per_query
+        return Rule(wanted, **given, denoise=self.denoise.model, denoise_share=self.denoise.max_share)
 
 
 @click.command(help=__doc__)
@@ -71,9 +72,9 @@ class MineKnobs(Knobs):
 def main(params: Path, corpus: Path, documents: Path, general: Path, training: Path, passage_vectors: Path, general_vectors: Path, store: Path, out: Path) -> None:  # fmt: skip
     """Training set, base vectors -> negatives, counts."""
     chosen = knobs.section(params, "mine", MineKnobs)
-    rule = chosen.rule()
-    judge = teacher(models.located(rule.denoise, "mine.denoise"), store, "mine.denoise") if rule.denoise else None
     queries = tables.read(QUERIES, training / "queries.parquet").filter(pl.col("split") == "train")
+    rule = chosen.rule(queries.height)
+    judge = teacher(models.located(rule.denoise, "mine.denoise"), store, "mine.denoise") if rule.denoise else None
     qrels = tables.read(QRELS, training / "qrels.parquet")
     ids = queries["query_id"].to_list()
     known = dict(zip(ids, vectors.read(training / "vectors.parquet", ids), strict=True))

@@ -62,9 +62,12 @@ def test_variants_are_what_is_there(tmp_path: Path, base_model: Path) -> None:
     given = place(tmp_path, {"synthetic": 9, "general": 3})
     (tmp_path / "models").mkdir()
     (tmp_path / "models/base").symlink_to(base_model)
-    unmined = Place(tmp_path, ROOT / "params.yaml")
-    assert ablation.variants(unmined, ())[2:] == [one for one in ablation.PARTS if one not in {"mining", "likely-answer-rule"}]
     assert ablation.variants(given, ()) == ["general", "synthetic", *ablation.PARTS]
+    assert ablation.variants(Place(tmp_path, ROOT / "params.yaml"), ()) == ["general", "synthetic", *ablation.PARTS]
+    many = place(tmp_path / "many", {"synthetic": 9000})
+    (tmp_path / "many/models").symlink_to(tmp_path / "models")
+    unmined = Place(many.root, ROOT / "params.yaml")
+    assert ablation.variants(unmined, ())[1:] == [one for one in ablation.PARTS if one not in {"mining", "likely-answer-rule"}]
     assert ablation.variants(given, ("mining",)) == ["mining"]
     with pytest.raises(InputError, match=r"--without clicks: no training query has this origin; there are \['general', 'syn"):
         ablation.variants(given, ("clicks",))

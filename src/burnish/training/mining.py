@@ -19,6 +19,18 @@ from burnish.search.nearest import SEARCHES
 Found = Sequence[tuple[int, float]]  # (passage, score) of one query's candidates, best first
 
 
+_FEW_QUERIES = 4000
+
+
+def negatives_for(queries: int) -> int:
+    """How many negatives each of so many training queries gets, unless told: small batches of few queries lack answers (LOG.md).
+
+    >>> negatives_for(4000), negatives_for(4001)
+    (1, 0)
+    """
+    return int(queries <= _FEW_QUERIES)
+
+
 @dataclass(frozen=True)
 class Rule:
     """Which passages may be negatives.
