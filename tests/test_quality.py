@@ -64,6 +64,17 @@ def printed(command, *arguments: object) -> list[dict]:
     return [json.loads(line) for line in found.stdout.splitlines()]
 
 
+def test_few_queries_are_mined_for() -> None:
+    """The default, `auto`; a number is what it says."""
+    rule = quality.settings(ROOT / "params.yaml", 7).rule
+    assert (rule(4000).per_query, rule(4001).per_query) == (1, 0)
+
+
+def test_a_number_of_negatives_is_what_it_says(params: Path) -> None:
+    """Whatever the number of queries."""
+    assert quality.settings(params, 7).rule(10**6).per_query == 1
+
+
 def test_train_and_test_alone_are_read(beir: Path) -> None:
     """A second test set, or a dev.tsv, would else be trained on."""
     (beir / "qrels/test_other.tsv").write_text(
