@@ -183,7 +183,7 @@ def test_a_killed_process_ends_all_and_the_same_command_goes_on(small: Path, tmp
     assert ended(started(tmp_path / "whole", "train", jobs={"job": job}))[0] == 0
     status, told = ended(started(tmp_path / "killed", "train", jobs={"job": job | {"dies": [1, 5]}}))
     assert status == 2
-    assert told.splitlines()[-1].startswith("error: training process 1 of 2 ended: Signal 9 (SIGKILL)")
+    assert "error: training process 1 of 2 ended: Signal 9 (SIGKILL)" in told.splitlines()[-1]  # after a bar of progress
     assert "Traceback" not in told
     assert [one.name for one in (tmp_path / "killed/job/checkpoints").glob("checkpoint-*")] == ["checkpoint-3"]
     assert ended(started(tmp_path / "killed", "train", jobs={"job": job}))[0] == 0
