@@ -1,6 +1,8 @@
 # One line each; the README says what they do. PYTHON is used to make .venv, nothing else.
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# One process a core, a file of tests in one of them; torch computes with one thread in each (tests/conftest.py).
+WORKERS := --numprocesses auto --dist loadfile
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
 .PHONY: repro test test-deep lint bench clean setup lock
@@ -9,10 +11,10 @@ repro: setup
 	@dvc repro && sed -n '1,/^## /{/^## /!p}' reports/summary.md
 
 test: lint
-	@pytest
+	@pytest $(WORKERS)
 
 test-deep: setup
-	@pytest -m deep
+	@pytest -m deep $(WORKERS)
 
 lint: setup
 	@ruff check . && ruff format --check . && mypy

@@ -11,7 +11,7 @@ from pydantic import Field
 from burnish import atomic, knobs, tables
 from burnish.errors import run
 from burnish.knobs import Knobs
-from burnish.tables import DOCUMENTS, PASSAGES, QRELS, QUERIES, RUNS
+from burnish.tables import PASSAGES, QRELS, QUERIES, RUNS
 
 
 class RerankKnobs(Knobs):
@@ -126,30 +126,24 @@ def training_pairs(chosen: RerankKnobs, given: Inputs) -> pl.DataFrame:
     """The pairs of domain and general set: as `train` has them, with negatives mined by the rule of `mine`."""
     from burnish.embedding import models, vectors  # noqa: PLC0415
     from burnish.embedding.teachers import teacher  # noqa: PLC0415
-    from burnish.search.retrieval import passage_languages  # noqa: PLC0415
-    from burnish.training import negatives, pairs  # noqa: PLC0415
+    from burnish.training import negatives, pairs, parts  # noqa: PLC0415
     from burnish.training.mining import Rule  # noqa: PLC0415
-    from burnish.training.parts import Part  # noqa: PLC0415
 
     queries = tables.read(QUERIES, given.rows / "queries.parquet")
     qrels = tables.read(QRELS, given.rows / "qrels.parquet")
-    named = tables.read(DOCUMENTS, given.documents)
-    is_general = pl.col("origin") == "general"
-    parts = {}
-    for name, source, embedded, own in (
-        ("domain", given.corpus, given.passage_vectors, queries.filter(~is_general)),
-        ("general", given.general, given.general_vectors, queries.filter(is_general)),
-    ):
-        passages = tables.read(PASSAGES, source)
-        languages = passage_languages(passages, named, own["language"].mode().sort()[0]) if own.height else ()
-        parts[name] = Part(own, passages, vectors.read(embedded, passages["passage_id"].to_list()), languages)
+    read = parts.read(
+        queries,
+        given.documents,
+        domain=(given.corpus, given.passage_vectors),
+        general=(given.general, given.general_vectors),
+    )
     ids = queries["query_id"].to_list()
     known = dict(zip(ids, vectors.read(given.rows / "vectors.parquet", ids), strict=True))
     rule = Rule.read(given.rule)
     judge = teacher(models.located(rule.denoise, "mine.denoise"), given.store, "mine.denoise") if rule.denoise else None
     rule = replace(rule, per_query=chosen.negatives, pool=max(rule.pool, chosen.negatives))
-    mined, _ = negatives.of_parts(parts, qrels, known, rule, judge.relevance if judge else None)
-    return pairs.labelled(parts.values(), qrels, mined)
+    mined, _ = negatives.of_parts(read, qrels, known, rule, judge.relevance if judge else None)
+    return pairs.labelled(read.values(), qrels, mined)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What many tests need: the real base model, and a corpus small enough to read."""
 
+import os
 import runpy
 import sys
 from collections.abc import Callable
@@ -7,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from burnish.embedding import models
+if "PYTEST_XDIST_WORKER" in os.environ:  # one process a core: before torch is imported, and for the processes that tests start
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+from burnish.embedding import models  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 

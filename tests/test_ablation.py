@@ -137,9 +137,10 @@ def test_a_built_repository_is_taken_apart(tmp_path: Path, base_model: Path, sta
     }
     documents = corpus / "documents.parquet"
     assert stage("synthesize", params=params, passages=passages, documents=documents, **made) == 0
-    runs = runpy.run_path(str(ROOT / "stages/embed.py"))["main"].callback
+    embed = runpy.run_path(str(ROOT / "stages/embed.py"))["main"].callback
+    embedded = {"passages": passages, "general": general}
     asked = tuple(folder / "queries.parquet" for folder in (collected, data / "synthetic"))
-    runs(model=base_model, passages=passages, general=general, queries=asked, store=tmp_path / "vectors", out=base)
+    embed(params=params, model=base_model, **embedded, queries=asked, store=tmp_path / "vectors", out=base)
     mixed = {"corpus": corpus, "collected": collected, "synthetic": data / "synthetic", "vectors": base, "out": data / "mixed"}
     assert stage("mix", params=params, **mixed) == 0
     before = contents(tmp_path)
