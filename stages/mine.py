@@ -8,14 +8,13 @@ import polars as pl
 from pydantic import Field
 
 from burnish import atomic, knobs, tables
-from burnish.embedding import models, vectors
-from burnish.embedding.teachers import teacher
+from burnish.embedding import vectors
 from burnish.errors import InputError, run
 from burnish.knobs import Knobs
 from burnish.tables import NEGATIVES, QRELS, QUERIES
 from burnish.training import parts
 from burnish.training.mining import Rule, negatives_for
-from burnish.training.negatives import of_parts
+from burnish.training.negatives import of_parts, relevance
 
 
 class DenoiseKnobs(Knobs):
@@ -74,12 +73,10 @@ def main(params: Path, corpus: Path, documents: Path, general: Path, training: P
     chosen = knobs.section(params, "mine", MineKnobs)
     queries = tables.read(QUERIES, training / "queries.parquet").filter(pl.col("split") == "train")
     rule = chosen.rule(queries.height)
-    judge = teacher(models.located(rule.denoise, "mine.denoise"), store, "mine.denoise") if rule.denoise else None
     qrels = tables.read(QRELS, training / "qrels.parquet")
-    ids = queries["query_id"].to_list()
-    known = dict(zip(ids, vectors.read(training / "vectors.parquet", ids), strict=True))
+    known = vectors.by_id(training / "vectors.parquet", queries["query_id"].to_list())
     read = parts.read(queries, documents, domain=(corpus, passage_vectors), general=(general, general_vectors))
-    made, counts = of_parts(read, qrels, known, rule, judge.relevance if judge else None)
+    made, counts = of_parts(read, qrels, known, rule, relevance(rule, store))
     with atomic.folder(out) as folder:
         tables.write(made, NEGATIVES, folder / "negatives.parquet")
         rule.write(folder / "rule.json")

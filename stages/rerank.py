@@ -124,8 +124,7 @@ def made(chosen: RerankKnobs, given: Inputs, out: Path, runs: Path, times: Path)
 
 def training_pairs(chosen: RerankKnobs, given: Inputs) -> pl.DataFrame:
     """The pairs of domain and general set: as `train` has them, with negatives mined by the rule of `mine`."""
-    from burnish.embedding import models, vectors  # noqa: PLC0415
-    from burnish.embedding.teachers import teacher  # noqa: PLC0415
+    from burnish.embedding import vectors  # noqa: PLC0415
     from burnish.training import negatives, pairs, parts  # noqa: PLC0415
     from burnish.training.mining import Rule  # noqa: PLC0415
 
@@ -137,12 +136,10 @@ def training_pairs(chosen: RerankKnobs, given: Inputs) -> pl.DataFrame:
         domain=(given.corpus, given.passage_vectors),
         general=(given.general, given.general_vectors),
     )
-    ids = queries["query_id"].to_list()
-    known = dict(zip(ids, vectors.read(given.rows / "vectors.parquet", ids), strict=True))
+    known = vectors.by_id(given.rows / "vectors.parquet", queries["query_id"].to_list())
     rule = Rule.read(given.rule)
-    judge = teacher(models.located(rule.denoise, "mine.denoise"), given.store, "mine.denoise") if rule.denoise else None
     rule = replace(rule, per_query=chosen.negatives, pool=max(rule.pool, chosen.negatives))
-    mined, _ = negatives.of_parts(read, qrels, known, rule, judge.relevance if judge else None)
+    mined, _ = negatives.of_parts(read, qrels, known, rule, negatives.relevance(rule, given.store))
     return pairs.labelled(read.values(), qrels, mined)
 
 

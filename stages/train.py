@@ -20,6 +20,7 @@ from burnish.training import curve, devset, launch, objectives, parts, processes
 from burnish.training.losses import Hardness
 from burnish.training.masks import Suspicion
 from burnish.training.mining import Rule
+from burnish.training.negatives import relevance
 from burnish.training.rounds import Material, Miner
 from burnish.training.trainer import Recipe
 
@@ -125,20 +126,18 @@ def main(params: Path, model: Path, corpus: Path, documents: Path, general: Path
     read = parts.read(queries, documents, domain=(corpus, passage_vectors), general=(general, general_vectors))
     mined = tables.read(NEGATIVES, negatives / "negatives.parquet")
     rule = Rule.read(negatives / "rule.json")
-    ids = queries["query_id"].to_list()
-    known = dict(zip(ids, vectors.read(rows / "vectors.parquet", ids), strict=True))
+    known = vectors.by_id(rows / "vectors.parquet", queries["query_id"].to_list())
     domain_dev, general_dev = (
         devset.dev_set(part.queries, qrels, part.passages, part.vectors, known, per_query=chosen.dev_pool)
         for part in read.values()
     )
-    judge = teacher(models.located(rule.denoise, "mine.denoise"), store, "mine.denoise") if rule.denoise else None
     material = Material(model, read, qrels, known, (domain_dev, general_dev), chosen.suspicion(), guide, taught)
     found = rounds.trained(
         material,
         mined,
         recipe,
         rounds=chosen.rounds,
-        miner=Miner(rule, judge.relevance if judge else None, store),
+        miner=Miner(rule, relevance(rule, store), store),
         checkpoints=checkpoints,
     )
     if not processes.first():

@@ -1,18 +1,18 @@
 """Texts to vectors, fast: no padded token computed that need not be, in the fastest precision the machine has."""
 
 import copy
-import time
 from collections.abc import Callable, Sequence
-from functools import cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
-from sentence_transformers import SentenceTransformer
 from tqdm import tqdm
 
 from burnish.arrays import Vectors
 from burnish.embedding import flat
+
+if TYPE_CHECKING:  # as in models.py
+    from sentence_transformers import SentenceTransformer
 
 Role = Literal["query", "passage"]
 
@@ -20,7 +20,7 @@ _CPU_BATCH_TOKENS = 4096  # a batch that stays in the last-level cache; larger o
 _GPU_BATCH_TOKENS = 131_072
 
 
-def prompt(model: SentenceTransformer, role: Role) -> str:
+def prompt(model: "SentenceTransformer", role: Role) -> str:
     """What `model` wants before every query or passage.
 
     sentence-transformers calls a passage "document" and makes that prompt empty where a model names it "passage" or "corpus".
@@ -29,7 +29,7 @@ def prompt(model: SentenceTransformer, role: Role) -> str:
     return next((found for name in names if (found := model.prompts.get(name))), "")
 
 
-def encoder(model: SentenceTransformer, role: Role, *, bf16: bool = False) -> Callable[[Sequence[str]], Vectors]:
+def encoder(model: "SentenceTransformer", role: Role, *, bf16: bool = False) -> Callable[[Sequence[str]], Vectors]:
     """A function from texts to their unit-length vectors, shape (texts, dimensions).
 
     Texts are sorted by length and put into batches of equal token count, padding included, so that a batch's longest text
@@ -101,26 +101,11 @@ def batches(lengths: Sequence[int], order: Sequence[int], budget: int) -> list[l
 
 
 def bf16_is_faster(device: torch.device) -> bool:
-    """Whether this machine computes faster in bfloat16, by a trial of a layer's size that takes about 0.2 seconds.
+    """Whether this machine computes faster in bfloat16: a GPU that has it, or an x86 processor with AVX-512 bf16 or AMX.
 
-    Measured, not looked up: without AVX-512 bf16 or AMX the same switch makes a CPU five times slower, and the names by
-    which processors report it do not agree. The gain is three-fold or the loss is, so noise does not decide.
+    Any other CPU stays in float32: it can compute in bfloat16 too, but some five times slower. Looked up, not measured: the
+    same machine has to give the same answer each time, or vectors of two precisions would stand side by side.
     """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return device.type == "cpu" and _bf16_is_faster_here()
-
-
-@cache
-def _bf16_is_faster_here() -> bool:
-    """The best of ten turns each, taken by turns so that other work on the machine slows both, with a third as margin."""
-    fp32, bf16 = zip(*((_seconds(torch.float32), _seconds(torch.bfloat16)) for _ in range(10)), strict=True)
-    return bool(min(bf16) < 0.67 * min(fp32))
-
-
-def _seconds(precision: torch.dtype) -> float:
-    """The time of the product of 256 tokens and a small transformer's feed-forward layer."""
-    texts, layer = torch.ones(256, 384, dtype=precision), torch.ones(1536, 384, dtype=precision)
-    start = time.perf_counter()
-    torch.nn.functional.linear(texts, layer)
-    return time.perf_counter() - start
+    return device.type == "cpu" and any(torch.cpu.get_capabilities().get(name, False) for name in ("avx512_bf16", "amx_bf16"))

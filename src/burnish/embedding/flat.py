@@ -9,13 +9,14 @@ import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
-from transformers import AttentionInterface
+
+if TYPE_CHECKING:  # as in models.py
+    from sentence_transformers import SentenceTransformer
 
 _NAME = "burnish_flat"
 _ARCHITECTURES = {"bert": False, "roberta": True, "xlm-roberta": True}  # whether positions begin after the padding token's
@@ -29,13 +30,15 @@ def sentence_embeddings(model: Any, features: Mapping[str, Tensor], lengths: Seq
         features: values of shape (rows, longest), padded on the right.
         lengths: tokens of each row.
     """
+    from sentence_transformers import SentenceTransformer  # noqa: PLC0415
+
     if isinstance(model, SentenceTransformer) and _usable(model):
         return flat_embeddings(model, features["input_ids"], lengths)
     found: Tensor = model(dict(features))["sentence_embedding"]
     return found
 
 
-def flat_embeddings(model: SentenceTransformer, ids: Tensor, lengths: Sequence[int]) -> Tensor:
+def flat_embeddings(model: "SentenceTransformer", ids: Tensor, lengths: Sequence[int]) -> Tensor:
     """The embeddings of texts whose token ids are the rows of `ids`, each cut to its length; shape (rows, dimensions)."""
     counts = np.asarray(lengths)
     ends = counts.cumsum()
@@ -59,6 +62,9 @@ def flat_embeddings(model: SentenceTransformer, ids: Tensor, lengths: Sequence[i
 
 @contextmanager
 def _flat_attention(body: Any) -> Iterator[None]:
+    from transformers import AttentionInterface  # noqa: PLC0415
+
+    AttentionInterface.register(_NAME, _attention)
     before = body.config._attn_implementation  # noqa: SLF001 (set_attn_implementation would also rewrite the saved configuration)
     body.config._attn_implementation = _NAME  # noqa: SLF001
     try:
@@ -95,10 +101,7 @@ def _attention(
     return torch.cat(texts)[None], None
 
 
-AttentionInterface.register(_NAME, _attention)
-
-
-def _usable(model: SentenceTransformer) -> bool:
+def _usable(model: "SentenceTransformer") -> bool:
     body = getattr(model[0], "auto_model", None)
     if body is None or model.device.type != "cuda" or body.config.model_type not in _ARCHITECTURES:
         return False

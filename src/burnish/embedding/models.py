@@ -7,13 +7,16 @@ import shutil
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from huggingface_hub import snapshot_download
-from sentence_transformers import SentenceTransformer
 
 from burnish import atomic, hub
 from burnish.embedding import families
 from burnish.errors import InputError
+
+if TYPE_CHECKING:  # the import takes seconds, and not every stage that imports this module loads a model
+    from sentence_transformers import SentenceTransformer
 
 # What a model computes is decided by these files alone; a model card or another framework's weights do not count.
 _PATTERNS = ["*.json", "*.txt", "*.model", "*.safetensors", "*/config.json", "*/*.safetensors"]
@@ -126,7 +129,7 @@ def digest(folder: Path) -> str:
     return total.hexdigest()
 
 
-def load(folder: Path, device: str | None = None) -> SentenceTransformer:
+def load(folder: Path, device: str | None = None) -> "SentenceTransformer":
     """The model in `folder`, on the best device there is (CUDA, MPS, CPU), never with code of its own.
 
     Raises:
@@ -134,13 +137,15 @@ def load(folder: Path, device: str | None = None) -> SentenceTransformer:
     """
     if not (folder / "modules.json").is_file() and not (folder / "config.json").is_file():
         raise InputError(f"{folder}: expected a sentence-transformers model, found neither modules.json nor config.json")
+    from sentence_transformers import SentenceTransformer  # noqa: PLC0415
+
     try:
         return SentenceTransformer(str(folder), device=device, trust_remote_code=False, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{folder}: not loadable as a sentence-transformers model: {error}") from error
 
 
-def save(model: SentenceTransformer, folder: Path) -> None:
+def save(model: "SentenceTransformer", folder: Path) -> None:
     """Save `model` as safetensors, with no sampled model card: the same weights give the same files."""
     model.save_pretrained(str(folder), create_model_card=False, safe_serialization=True)
 

@@ -5,16 +5,18 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
-from sentence_transformers import CrossEncoder, SentenceTransformer
 
 from burnish.arrays import Vectors
 from burnish.embedding import encoding, models
 from burnish.embedding.vectors import VectorStore
 from burnish.errors import InputError
+
+if TYPE_CHECKING:  # as in models.py
+    from sentence_transformers import CrossEncoder, SentenceTransformer
 
 _PAIRS = 32  # of one forward pass of a cross-encoder
 
@@ -37,7 +39,7 @@ class Teacher(Protocol):
 class Embedder:
     """A model whose vectors are kept in a store; as a teacher it scores by cosine."""
 
-    model: SentenceTransformer
+    model: "SentenceTransformer"
     digest: str
     store: Path
 
@@ -70,7 +72,7 @@ class Embedder:
 class PairScorer:
     """A cross-encoder, whose scores are kept in a store by the digest of its files and of both texts."""
 
-    model: CrossEncoder
+    model: "CrossEncoder"
     digest: str
     store: Path
 
@@ -107,6 +109,8 @@ def teacher(folder: Path, store: Path, knob: str) -> Teacher:
     """
     if not _is_cross_encoder(folder):
         return Embedder.at(folder, store)
+    from sentence_transformers import CrossEncoder  # noqa: PLC0415
+
     try:
         model = CrossEncoder(str(folder), trust_remote_code=False, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:

@@ -36,7 +36,7 @@ class VectorStore:
 
         A text that stands twice is computed once.
         """
-        keys = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
+        keys = [_key(text) for text in texts]
         place = {key: at for at, key in enumerate(dict.fromkeys(keys))}
         found = self._read(place)
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
@@ -50,13 +50,13 @@ class VectorStore:
 
     def missing(self, texts: Sequence[str]) -> list[str]:
         """Those of `texts` whose vectors would have to be computed, each once, in order."""
-        keys = {hashlib.sha256(text.encode()).hexdigest(): text for text in texts}
+        keys = {_key(text): text for text in texts}
         found = self._read(dict.fromkeys(keys, 0))
         return [text for key, text in keys.items() if key not in found]
 
     def keep(self, texts: Sequence[str], computed: Vectors) -> None:
         """Keep the vectors, shape (texts, dimensions), of texts that were missing."""
-        self._write([hashlib.sha256(text.encode()).hexdigest() for text in texts], computed)
+        self._write([_key(text) for text in texts], computed)
 
     def _read(self, wanted: dict[str, int]) -> dict[str, Vectors]:
         found: dict[str, Vectors] = {}
@@ -76,6 +76,10 @@ class VectorStore:
         name = hashlib.sha256("".join(keys).encode()).hexdigest()[:32]
         with atomic.file(self.folder / f"{name}.parquet") as temporary:
             frame.write_parquet(temporary)
+
+
+def _key(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def write(path: Path, ids: Sequence[str], vectors: Vectors) -> None:
@@ -98,3 +102,8 @@ def read(path: Path, ids: Sequence[str]) -> Vectors:
     except KeyError as error:
         raise InputError(f"{path}: no vector for {error}; embed again: the table has changed since") from error
     return np.ascontiguousarray(frame["vector"].to_numpy()[rows])
+
+
+def by_id(path: Path, ids: Sequence[str]) -> dict[str, Vectors]:
+    """The vector of each of `ids`, shape (dimensions,); errors as those of `read`."""
+    return dict(zip(ids, read(path, ids), strict=True))

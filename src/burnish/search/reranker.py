@@ -5,15 +5,18 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from sentence_transformers import CrossEncoder
 
 from burnish import atomic
 from burnish.arrays import Indices, Vectors
 from burnish.embedding import encoding
 from burnish.errors import InputError
+
+if TYPE_CHECKING:  # as in embedding/models.py
+    from sentence_transformers import CrossEncoder
 
 SETTINGS = "reranker.json"
 _BATCH = {"cpu": 8, "cuda": 256}  # pairs, of like length: a CPU gains nothing by more, and pads more
@@ -29,7 +32,7 @@ class Reranker:
         search_weight: what the search's own score, a cosine, counts beside a logit; 0 leaves the order to the model alone.
     """
 
-    model: CrossEncoder
+    model: "CrossEncoder"
     depth: int
     search_weight: float
 
@@ -58,7 +61,7 @@ class Reranker:
         return combined(logits(self.model, query, passages), search_scores, self.search_weight)
 
 
-def load(folder: Path, what: str, *, max_tokens: int | None = None, seed: int = 0) -> CrossEncoder:
+def load(folder: Path, what: str, *, max_tokens: int | None = None, seed: int = 0) -> "CrossEncoder":
     """The cross-encoder in `folder`; an encoder without a head of one score gets a new one, drawn by `seed`.
 
     Args:
@@ -70,6 +73,8 @@ def load(folder: Path, what: str, *, max_tokens: int | None = None, seed: int = 
     Raises:
         InputError: the folder holds no such model, or one of several scores a pair.
     """
+    from sentence_transformers import CrossEncoder  # noqa: PLC0415
+
     torch.manual_seed(seed)
     try:
         model: CrossEncoder = CrossEncoder(str(folder), num_labels=1, trust_remote_code=False, local_files_only=True)
@@ -81,7 +86,7 @@ def load(folder: Path, what: str, *, max_tokens: int | None = None, seed: int = 
     return model
 
 
-def logits(model: CrossEncoder, query: str, passages: Sequence[str]) -> Vectors:
+def logits(model: "CrossEncoder", query: str, passages: Sequence[str]) -> Vectors:
     """The model's score of `query` with each passage, not squeezed into a probability, shape (passages,)."""
     with fastest(model.device):
         found = model.predict(

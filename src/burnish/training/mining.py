@@ -80,6 +80,7 @@ class Mined:
     denoised: int = 0
 
 
+TextRelevance = Callable[[list[str], list[str]], Vectors]  # (queries, passages) of pairs, as texts -> (pairs,)
 Relevance = Callable[[Sequence[int], Sequence[int]], Vectors]  # (queries, passages) of pairs, as row numbers -> (pairs,)
 
 
@@ -201,7 +202,7 @@ def from_tables(
     passage_vectors: Vectors,
     rule: Rule,
     languages: Sequence[str] = (),
-    relevance: Callable[[list[str], list[str]], Vectors] | None = None,
+    relevance: TextRelevance | None = None,
 ) -> Mined:
     """`hard_negatives` of the tables' queries, its rows with ids in place of row numbers (NEGATIVES).
 

@@ -1,14 +1,22 @@
 """The negatives of everything that is trained on, and what became of their mining."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from burnish.arrays import Vectors
-from burnish.training.mining import Mined, Rule, from_tables
+from burnish.embedding import models
+from burnish.embedding.teachers import teacher
+from burnish.training.mining import Mined, Rule, TextRelevance, from_tables
 from burnish.training.parts import Part
+
+
+def relevance(rule: Rule, store: Path) -> TextRelevance | None:
+    """What a rule's cross-encoder says of texts and passages, its scores kept in `store`; none where the rule names none."""
+    return teacher(models.located(rule.denoise, "mine.denoise"), store, "mine.denoise").relevance if rule.denoise else None
 
 
 def of_parts(
@@ -16,7 +24,7 @@ def of_parts(
     qrels: pl.DataFrame,
     query_vectors: Mapping[str, Vectors],
     rule: Rule,
-    relevance: Callable[[list[str], list[str]], Vectors] | None,
+    relevance: TextRelevance | None,
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """The negatives (NEGATIVES) of every part's training queries, each out of its own part, and counts by part."""
     negatives, counts = [], {}

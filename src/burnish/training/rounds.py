@@ -1,7 +1,7 @@
 """Training in rounds: each after the first mines its negatives with the model that the one before it made."""
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from burnish.embedding.teachers import Embedder, Teacher
 from burnish.training import guidance, negatives, objectives, processes, trainer
 from burnish.training.devset import DevMeasure, DevSet
 from burnish.training.masks import Suspicion
-from burnish.training.mining import Rule
+from burnish.training.mining import Rule, TextRelevance
 from burnish.training.parts import Part
 from burnish.training.rows import TrainingSet, training_set
 from burnish.training.trainer import Recipe
@@ -68,7 +68,7 @@ class Miner:
     """
 
     rule: Rule
-    relevance: Callable[[list[str], list[str]], Vectors] | None
+    relevance: TextRelevance | None
     store: Path
 
     def negatives(self, material: Material, model: SentenceTransformer, folder: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
