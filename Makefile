@@ -1,8 +1,8 @@
 # One line each; the README says what they do. PYTHON is used to make .venv, nothing else.
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-# One process a core, a file of tests in one of them; torch computes with one thread in each (tests/conftest.py).
-WORKERS := --numprocesses auto --dist loadfile
+# A process a core; torch computes with one thread in each (tests/conftest.py).
+WORKERS := --numprocesses auto --dist worksteal
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
 .PHONY: repro test test-deep lint bench clean setup lock
