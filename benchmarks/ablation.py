@@ -117,8 +117,9 @@ def write_params(place: Place, knobs: dict[str, Any], path: Path) -> None:
 
 
 def stage(name: str, **flags: Path | tuple[Path, ...]) -> None:
-    """Run a stage of the pipeline in this process."""
-    runpy.run_path(str(ROOT / "stages" / f"{name}.py"))["main"].callback(**flags)
+    """Run a stage of the pipeline in this process, flags that are not given at their defaults."""
+    command = runpy.run_path(str(ROOT / "stages" / f"{name}.py"))["main"]
+    command.callback(**{one.name: one.default for one in command.params if not one.required} | flags)
 
 
 def trained(place: Place, knobs: dict[str, Any], folder: Path) -> Result:
