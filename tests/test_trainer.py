@@ -274,13 +274,20 @@ def test_interpolation_is_a_straight_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "steps", "batch_size", "epochs"),
-    [(4096, 32, 128, 2), (1024, 32, 64, 2), (512, 32, 32, 2), (100, 32, 32, 8), (100, 0, 128, 2)],
+    ("rows", "steps", "batch_size", "epochs", "rate"),
+    [
+        (4096, 32, 128, 2, 2e-4),
+        (1024, 32, 64, 2, 2e-4 / 2**0.5),
+        (512, 32, 32, 2, 1e-4),
+        (100, 32, 32, 8, 1e-4),
+        (100, 0, 128, 2, 2e-4),
+    ],
 )
-def test_few_rows_lack_steps(rows: int, steps: int, batch_size: int, epochs: int) -> None:
-    """Batches shrink, down to 32, before passes repeat; enough rows leave the recipe as it is."""
-    fitted = replace(RECIPE, batch_size=128, min_steps=steps).fitted_to(rows)
+def test_few_rows_lack_steps(rows: int, steps: int, batch_size: int, epochs: int, rate: float) -> None:
+    """Batches shrink, down to 32, and the rate with their root, before passes repeat; enough rows leave the recipe as it is."""
+    fitted = replace(RECIPE, batch_size=128, min_steps=steps, learning_rate=2e-4).fitted_to(rows)
     assert (fitted.batch_size, fitted.epochs) == (batch_size, epochs)
+    assert fitted.learning_rate == pytest.approx(rate)
 
 
 def test_the_models_reading_length_survives_training(small: Path, tmp_path: Path) -> None:

@@ -60,12 +60,16 @@ class Recipe:
     lora_rank: int = 0
 
     def fitted_to(self, rows: int) -> "Recipe":
-        """The recipe for so many rows: few of them lack steps, so batches shrink, down to 32, and then passes repeat."""
+        """The recipe for so many rows: few of them lack steps, so batches shrink, down to 32, and then passes repeat.
+
+        The learning rate falls with the root of the batch, as Adam's noise asks for (arXiv:2205.10287).
+        """
         smallest = min(_SMALLEST_BATCH, self.batch_size)
         shrunk = self.epochs * rows // self.min_steps if self.min_steps else self.batch_size
         batch_size = min(self.batch_size, max(smallest, shrunk))
         epochs = max(self.epochs, math.ceil(self.min_steps / math.ceil(rows / batch_size)))
-        return replace(self, batch_size=batch_size, epochs=epochs)
+        learning_rate = self.learning_rate * math.sqrt(batch_size / self.batch_size)
+        return replace(self, batch_size=batch_size, epochs=epochs, learning_rate=learning_rate)
 
 
 @dataclass(frozen=True)
