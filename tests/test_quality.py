@@ -87,6 +87,19 @@ def test_train_and_test_alone_are_read(beir: Path) -> None:
     assert found.of("dev").height > 0
 
 
+def test_dev_asks_for_answers_that_are_not_trained_on(beir: Path) -> None:
+    """Of four questions about each passage none trains where another is dev."""
+    more = [{"_id": f"train {name} {at}", "text": f"{text} {at}"} for name, text in TRAIN.items() for at in range(3)]
+    with (beir / "queries.jsonl").open("a", encoding="utf-8") as file:
+        file.writelines(f"{json.dumps(one)}\n" for one in more)
+    with (beir / "qrels/train.tsv").open("a", encoding="utf-8") as file:
+        file.writelines(f"{one['_id']}\t{one['_id'].split()[1]}\t1\n" for one in more)
+    found = data(beir)
+    train, dev = (set(found.pairs(split)["target_id"]) for split in ("train", "dev"))
+    assert (len(dev), len(train)) == (2, 22)
+    assert not train & dev
+
+
 def test_grades_are_kept(beir: Path) -> None:
     """Whatever is above 0 trains; the measures tell a full answer from a partial one."""
     found = data(beir)
