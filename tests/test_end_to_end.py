@@ -430,6 +430,9 @@ def test_a_folder_of_contracts_and_nothing_else(tmp_path: Path) -> None:
     assert found["origin"] == "extractive"
     assert found["delta"]["queries"] > 10
     assert (folder / "models/release/model.safetensors").is_file()
+    card = (folder / "models/release/README.md").read_text(encoding="utf-8")
+    assert shown["export.licences"]["corpus"] in card
+    assert "polars" not in card
     for name in ("summary.md", "index.html"):
         assert "synthetic test (extractive)" in (folder / "reports" / name).read_text(encoding="utf-8")
     advice = made.run("burnish", "doctor")

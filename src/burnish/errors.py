@@ -11,6 +11,11 @@ from polars.exceptions import PolarsError
 from safetensors import SafetensorError
 
 _FULL = tuple(map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)))
+_REFUSED = (  # what usearch and torch say of a write that the system refused; neither says why
+    "Failed to serialize into stream",
+    "PytorchStreamWriter failed writing file",
+    "inline_container.cc",
+)
 
 
 class InputError(Exception):
@@ -33,7 +38,7 @@ def run(command: Callable[[], object], tell: Callable[[str], None] = on_stderr) 
     """Run a script's command; an expected failure is one line on stderr and exit status 2, with no traceback.
 
     A full disk, and any other refusal of the system, is told the same way, since the user can mend it. Libraries that write
-    files by themselves raise their own exceptions for it, which carry the system's words.
+    files by themselves raise their own exceptions for it, most of which carry the system's words.
     """
     try:
         command()
@@ -48,6 +53,12 @@ def run(command: Callable[[], object], tell: Callable[[str], None] = on_stderr) 
         if (words := next((words for words in _FULL if words in str(error)), None)) is None:
             raise
         tell(f"{words}; nothing was recorded: mend it and run the same command again")
+    except RuntimeError as error:
+        if not any(words in str(error) for words in _REFUSED):
+            raise
+        tell(
+            f"a file could not be written ({error}); nothing was recorded: make room on the disk and run the same command again"
+        )
     else:
         sys.exit(0)
     sys.exit(2)

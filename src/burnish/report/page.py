@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from burnish.errors import InputError
+from burnish.evaluation.slices import DOMAIN_RATIO
 from burnish.report import charts, reranking
 from burnish.report.changes import Changes
 from burnish.report.comparison import Comparison, Metrics, comparison
@@ -87,6 +88,7 @@ def page(metrics: Metrics, changed: Changes) -> str:
         training_table=training_table(values["training_set"]),
         counts=_counted(values),
         allowed_fall=ALLOWED_FALL,
+        domain_ratio=DOMAIN_RATIO,
         size={
             "wide": charts.WIDE,
             "high": charts.HIGH,
