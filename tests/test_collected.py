@@ -88,6 +88,17 @@ def test_nobody_is_named(tmp_path: Path) -> None:
     assert "[…]" in repr(between[0].decode())
 
 
+def test_what_a_kill_left_is_removed(tmp_path: Path) -> None:
+    """Masked queries, rare ones among them, stay on the disk no longer than to the next run, and Git never sees them."""
+    ubi_log(tmp_path)
+    left = tmp_path / "scratch/.logs.killed/queries.parquet"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    written(tmp_path)
+    assert not left.parent.exists()
+    assert "/data/.logs.*" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+
+
 def test_raw_lines_cannot_be_spilled() -> None:
     """The database that reads them has no place to spill to, and a new salt each time."""
     salts = set()

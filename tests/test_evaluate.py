@@ -88,6 +88,10 @@ def test_the_built_corpus_is_judged_by_documents(base_model: Path, tmp_path: Pat
         (lambda given: given["qrels"].write_text("query-id\tcorpus-id\tscore\nq0\tnowhere\t1\n"), "nowhere"),
         (lambda given: given["queries"].unlink(), "queries.jsonl"),
         (lambda given: given["corpus"].write_text('{"id": 1}\n'), "corpus.jsonl"),
+        (
+            lambda given: given["corpus"].write_text('{"_id": "a", "text": "x"}\n{"_id": "b"}\n'),
+            "record 2: expected `_id` and `text`",
+        ),
         (lambda given: given["corpus"].write_text('{"_id": "a", "text": "x"}\n' * 2), "repeat a key"),
     ],
 )

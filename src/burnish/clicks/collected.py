@@ -1,5 +1,6 @@
 """Search logs, read from end to end."""
 
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from burnish.clicks.rule import ClickRule, Log, UbiLog
 from burnish.clicks.staging import Staged
 from burnish.errors import InputError
 from burnish.queries.judgments import Judged
+
+_SCRATCH = ".logs."  # Git and DVC ignore folders of this prefix
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,9 @@ def collected(logs: Sequence[Log], root: Path, scratch: Path, *, units: Mapping[
         InputError: a file or knob is wrong, a limit is exceeded, or no query is left.
     """
     scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=scratch, prefix=".logs.") as name:
+    for left in scratch.glob(f"{_SCRATCH}*"):  # of a run that was killed: it holds queries that privacy may drop
+        shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(dir=scratch, prefix=_SCRATCH) as name:
         folder = Path(name)
         staged = _staged(logs, root, folder, rule)
         try:

@@ -67,10 +67,14 @@ def _built(folder: Path) -> pl.DataFrame:
 
 
 def _beir(path: Path) -> pl.DataFrame:
+    records = list(json_lines(path))
+    if at := next((at for at, record in enumerate(records, 1) if not {"_id", "text"} <= record.keys()), 0):
+        raise InputError(
+            f"{path}: record {at}: expected `_id` and `text`, found {sorted(records[at - 1])}; add what is missing"
+        )
     rows = [
         (str(record["_id"]), str(record["_id"]), 0, str(record.get("title") or ""), "", str(record["text"]), 0)
-        for record in json_lines(path)
-        if "_id" in record and "text" in record
+        for record in records
     ]
     if not rows:
         raise InputError(f"{path}: expected records with `_id` and `text`, found none")

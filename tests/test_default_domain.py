@@ -1,0 +1,57 @@
+"""The judged queries and the general set that lie in this repository: enough of them, and as they are described."""
+
+import polars as pl
+import pytest
+
+from conftest import ROOT
+
+JUDGED, GENERAL = ROOT / "data/judged", ROOT / "data/general"
+
+
+def table(path: str, columns: list[str], separator: str = "\t") -> pl.DataFrame:
+    """A file of the general set, without a header."""
+    return pl.read_csv(GENERAL / path, separator=separator, has_header=False, new_columns=columns, quote_char=None)
+
+
+@pytest.mark.parametrize(("split", "least"), [("test", 200), ("dev", 80)])
+def test_queries_are_many_and_of_both_wordings(split: str, least: int) -> None:
+    """Half in users' own words, half in the field's terms; each package has its share; no text stands twice."""
+    queries = pl.read_ndjson(JUDGED / "queries.jsonl")
+    own = queries.filter(pl.col("split") == split)
+    assert own.height >= least
+    assert own.filter(pl.col("wording") == "own-words").height * 2 == own.height
+    assert set(own["package"]) == {"polars", "networkx", "duckdb"}
+    assert own["package"].value_counts()["count"].min() >= own.height // 5
+    assert queries["query_id"].is_unique().all()
+    assert queries["text"].str.to_lowercase().is_unique().all()
+
+
+def test_each_query_has_an_answer_and_a_judged_pool() -> None:
+    """A full answer at least, non-answers beside it, and no pair judged twice."""
+    queries = pl.read_ndjson(JUDGED / "queries.jsonl")
+    qrels = pl.read_csv(JUDGED / "qrels.tsv", separator="\t")
+    assert set(qrels["query_id"]) == set(queries["query_id"])
+    assert set(qrels["grade"]) == {0, 1, 2}
+    assert qrels.select("query_id", "document_id").is_unique().all()
+    each = qrels.group_by("query_id").agg(full=(pl.col("grade") == 2).sum(), judged=pl.len())
+    assert each["full"].min() >= 1
+    assert each["judged"].min() >= 10
+
+
+@pytest.mark.parametrize(("split", "least"), [("train", 250), ("dev", 60), ("test", 150)])
+def test_general_questions_are_many(split: str, least: int) -> None:
+    """Each with one answer in the collection."""
+    passages = set(table("collection.tsv", ["passage_id", "text"])["passage_id"])
+    queries = table(f"queries.{split}.tsv", ["query_id", "text"])
+    qrels = table(f"qrels.{split}.tsv", ["query_id", "iteration", "passage_id", "grade"], " ")
+    assert queries.height >= least
+    assert set(qrels["query_id"]) == set(queries["query_id"])
+    assert qrels.height == queries.height
+    assert set(qrels["passage_id"]) <= passages
+
+
+def test_held_out_questions_have_distractors() -> None:
+    """Three passages each that answer nothing."""
+    passages = table("collection.tsv", ["passage_id", "text"]).height
+    train, dev, test = (table(f"queries.{split}.tsv", ["query_id", "text"]).height for split in ("train", "dev", "test"))
+    assert passages == train + 4 * (dev + test)
