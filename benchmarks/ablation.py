@@ -100,7 +100,8 @@ def _knob(place: Place, name: str) -> Any:
             raise InputError(f"{place.params}: expected the knob `{name}`, found none")
         found = found[one]
     if (name, found) == ("mine.per_query", "auto"):
-        return negatives_for(sum(_used(place).values()))
+        rows = place.path("data/mixed/training")
+        return negatives_for(tables.read(QUERIES, rows / "queries.parquet"), tables.read(QRELS, rows / "qrels.parquet"))
     return found
 
 

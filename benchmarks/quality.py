@@ -52,7 +52,7 @@ WIDTHS = (64, 128, 256)  # those of a model that are judged beside its full one
 class Settings:
     """What params.yaml says of mining and training."""
 
-    rule: Callable[[int], Rule]  # by the number of training queries
+    rule: Callable[[pl.DataFrame, pl.DataFrame], Rule]  # by the training queries and their judgments
     recipe: Recipe
     suspicion: Suspicion
     dev_pool: int
@@ -152,7 +152,7 @@ def burnished(folder: Path, given: Data, settings: Settings) -> Tuned:
     queries = given.of("train", "dev")
     asked, stored = vectors(model, queries, given.passages)
     is_train = (queries["split"] == "train").to_numpy()
-    rule = settings.rule(int(is_train.sum()))
+    rule = settings.rule(queries, given.qrels)
     mined = mining.from_tables(
         queries.filter(is_train),
         given.passages,

@@ -36,8 +36,8 @@ class MineKnobs(Knobs):
     miners: Annotated[list[Literal["dense", "bm25"]], Field(min_length=1, max_length=2)]
     denoise: DenoiseKnobs
 
-    def rule(self, queries: int) -> Rule:
-        """The rule that these knobs state for so many training queries.
+    def rule(self, queries: pl.DataFrame, qrels: pl.DataFrame) -> Rule:
+        """The rule that these knobs state for these training queries and their judgments.
 
         Raises:
             InputError: knobs that do not fit together.
@@ -47,7 +47,7 @@ class MineKnobs(Knobs):
         if len(set(self.miners)) < len(self.miners):
             raise InputError(f"mine.miners: {self.miners} names one twice; name each once")
         given = self.model_dump(exclude={"denoise", "per_query"}) | {"miners": tuple(self.miners)}
-        wanted = negatives_for(queries) if self.per_query == "auto" else self.per_query
+        wanted = negatives_for(queries, qrels) if self.per_query == "auto" else self.per_query
         return Rule(wanted, **given, denoise=self.denoise.model, denoise_share=self.denoise.max_share)
 
 
@@ -72,8 +72,8 @@ def main(params: Path, corpus: Path, documents: Path, general: Path, training: P
     """Training set, base vectors -> negatives, counts."""
     chosen = knobs.section(params, "mine", MineKnobs)
     queries = tables.read(QUERIES, training / "queries.parquet").filter(pl.col("split") == "train")
-    rule = chosen.rule(queries.height)
     qrels = tables.read(QRELS, training / "qrels.parquet")
+    rule = chosen.rule(queries, qrels)
     known = vectors.by_id(training / "vectors.parquet", queries["query_id"].to_list())
     read = parts.read(queries, documents, domain=(corpus, passage_vectors), general=(general, general_vectors))
     made, counts = of_parts(read, qrels, known, rule, relevance(rule, store))

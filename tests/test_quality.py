@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from click.testing import CliRunner
 
@@ -64,15 +65,26 @@ def printed(command, *arguments: object) -> list[dict]:
     return [json.loads(line) for line in found.stdout.splitlines()]
 
 
-def test_few_queries_are_mined_for() -> None:
-    """The default, `auto`; a number is what it says."""
-    rule = quality.settings(ROOT / "params.yaml", 7).rule
-    assert (rule(4000).per_query, rule(4001).per_query) == (1, 0)
+def asked(queries: int, answers: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Training queries that share so many answers, a judged non-answer of each, and a dev query whose answer is its own."""
+    names = [f"q{at}" for at in range(queries)]
+    rows = [(name, f"p{at % answers}", 2) for at, name in enumerate(names)] + [(name, f"n{name}", 0) for name in names]
+    split = ["train"] * queries + ["dev"]
+    judged = pl.DataFrame([*rows, ("d", "own", 1)], schema=["query_id", "target_id", "grade"], orient="row")
+    return pl.DataFrame({"query_id": [*names, "d"], "split": split}), judged
+
+
+@pytest.mark.parametrize(
+    ("queries", "answers", "negatives"), [(4000, 1000, 1), (4002, 1000, 0), (30, 20, 1), (30, 21, 0), (30, 30, 0)]
+)
+def test_few_queries_that_share_answers_are_mined_for(queries: int, answers: int, negatives: int) -> None:
+    """The default, `auto`."""
+    assert quality.settings(ROOT / "params.yaml", 7).rule(*asked(queries, answers)).per_query == negatives
 
 
 def test_a_number_of_negatives_is_what_it_says(params: Path) -> None:
-    """Whatever the number of queries."""
-    assert quality.settings(params, 7).rule(10**6).per_query == 1
+    """Whatever the queries."""
+    assert quality.settings(params, 7).rule(*asked(30, 30)).per_query == 1
 
 
 def test_train_and_test_alone_are_read(beir: Path) -> None:

@@ -20,15 +20,21 @@ Found = Sequence[tuple[int, float]]  # (passage, score) of one query's candidate
 
 
 _FEW_QUERIES = 4000
+_CROWDED = 1.5  # queries an answer
 
 
-def negatives_for(queries: int) -> int:
-    """How many negatives each of so many training queries gets, unless told: small batches of few queries lack answers (LOG.md).
+def negatives_for(queries: pl.DataFrame, qrels: pl.DataFrame) -> int:
+    """How many negatives each training query gets, unless told: one where the small batches of few queries lack answers (LOG.md).
 
-    >>> negatives_for(4000), negatives_for(4001)
-    (1, 0)
+    They do where queries share answers. With an answer each, a batch has as many as it can have.
+
+    Args:
+        queries: of any split.
+        qrels: all judgments.
     """
-    return int(queries <= _FEW_QUERIES)
+    train = queries.filter(pl.col("split") == "train")
+    answers = qrels.filter(pl.col("grade") > 0).join(train, on="query_id", how="semi")["target_id"].n_unique()
+    return int(train.height <= _FEW_QUERIES and train.height >= _CROWDED * answers)
 
 
 @dataclass(frozen=True)
