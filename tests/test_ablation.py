@@ -6,13 +6,15 @@ import runpy
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 import yaml
 from click.testing import CliRunner
 
 import small
-from burnish import knobs
+from burnish import knobs, tables
 from burnish.errors import InputError
+from burnish.tables import QRELS, QUERIES
 from conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -21,9 +23,16 @@ from ablation import Place, Result  # noqa: E402
 
 
 def place(root: Path, used: dict[str, int], per_query: int = 1) -> Place:
-    """A repository whose training set has these queries, its params the default's but for the negatives of each query."""
+    """A repository whose training set has these queries, all of one answer, its params the default's but for the negatives of each query."""
     (root / "data/mixed").mkdir(parents=True)
     (root / "data/mixed/counts.json").write_text(json.dumps({"used": used}), encoding="utf-8")
+    asked = [
+        (f"{origin}-{at}", f"{origin} {at}", "en", origin, "train") for origin, number in used.items() for at in range(number)
+    ]
+    judged = [(query_id, "answer", "passage", 2, 1.0, origin) for query_id, _, _, origin, _ in asked]
+    for table, rows in ((QUERIES, asked), (QRELS, judged)):
+        frame = pl.DataFrame(rows, schema=table.columns, orient="row")
+        tables.write(frame, table, root / f"data/mixed/training/{table.name}.parquet")
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["mine"]["per_query"] = per_query
     (root / "whole.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
