@@ -23,7 +23,7 @@ from ablation import Place, Result  # noqa: E402
 
 
 def place(root: Path, used: dict[str, int], per_query: int = 1) -> Place:
-    """A repository whose training set has these queries, all of one answer, its params the default's but for the negatives of each query."""
+    """A repository whose training set has these queries, all of one answer, and the default's params but for `mine.per_query`."""
     (root / "data/mixed").mkdir(parents=True)
     (root / "data/mixed/counts.json").write_text(json.dumps({"used": used}), encoding="utf-8")
     asked = [

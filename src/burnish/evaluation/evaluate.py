@@ -67,15 +67,12 @@ def _built(folder: Path) -> pl.DataFrame:
 
 
 def _beir(path: Path) -> pl.DataFrame:
-    records = list(json_lines(path))
-    if at := next((at for at, record in enumerate(records, 1) if not {"_id", "text"} <= record.keys()), 0):
-        raise InputError(
-            f"{path}: record {at}: expected `_id` and `text`, found {sorted(records[at - 1])}; add what is missing"
-        )
-    rows = [
-        (str(record["_id"]), str(record["_id"]), 0, str(record.get("title") or ""), "", str(record["text"]), 0)
-        for record in records
-    ]
+    rows = []
+    for number, record in enumerate(json_lines(path), 1):
+        if not {"_id", "text"} <= record.keys():
+            raise InputError(f"{path}: record {number}: expected `_id` and `text`, found {sorted(record)}; add what is missing")
+        name = str(record["_id"])
+        rows.append((name, name, 0, str(record.get("title") or ""), "", str(record["text"]), 0))
     if not rows:
         raise InputError(f"{path}: expected records with `_id` and `text`, found none")
     return tables.checked(pl.DataFrame(rows, schema=PASSAGES.columns, orient="row"), PASSAGES, str(path))
