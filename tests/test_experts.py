@@ -35,7 +35,7 @@ def test_a_fragment_is_knobs(tmp_path: Path, fragment: str) -> None:
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(changed(fragment)), encoding="utf-8")
     for section in yaml.safe_load(fragment):
         kind = runpy.run_path(str(ROOT / "stages" / f"{section}.py"))[f"{section.capitalize()}Knobs"]
-        knobs.section(tmp_path / "params.yaml", section, kind)
+        assert isinstance(knobs.section(tmp_path / "params.yaml", section, kind), kind)
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,8 @@ def test_a_renamed_model_is_known_by_its_files(base_model: Path, tmp_path: Path,
 
 def test_a_card_that_speaks_of_another_model_is_not_one(base_model: Path, tmp_path: Path) -> None:
     """A comparison with E5 in the text is no name."""
-    fetch(renamed(base_model, tmp_path / "mine", card="Better than e5-base-v2 by far.\n"), tmp_path / "out")
+    own = json.loads((base_model / "config_sentence_transformers.json").read_text())["prompts"]
+    assert fetch(renamed(base_model, tmp_path / "mine", card="Better than e5-base-v2 by far.\n"), tmp_path / "out") == own
 
 
 def test_knobs_that_set_the_prompts_are_enough(base_model: Path, tmp_path: Path) -> None:
