@@ -7,7 +7,7 @@ from typing import Annotated
 import click
 from pydantic import Field
 
-from burnish import atomic, knobs, tables
+from burnish import atomic, knobs, provenance, tables
 from burnish.embedding import encoding, models
 from burnish.errors import InputError, run
 from burnish.knobs import Knobs
@@ -67,6 +67,7 @@ def main(params: Path, base: Path, tuned: Path, curves: Path, passages: Path, tr
                 "negatives": negatives / "negatives.parquet",
                 "passages": passages,
             },
+            code={"train": provenance.recorded(tuned), "export": provenance.digest(Path(__file__))},
             widths=[one for one in summary["recipe"]["widths"] if one <= width],
         )
         release.write_manifest(made, found | {"proof": proof, "width": width})
