@@ -17,8 +17,8 @@ def digest(script: Path) -> str:
     """A sha256 over the names and contents of `files(script)`: the same for the same code, wherever the clone lies.
 
     It is read from the files and not from what a process has imported, so that neither an earlier import nor a branch that is
-    not taken changes it. It needs neither Git nor dvc.yaml. `sha256sum` gives it too, over these files' lines of name, a zero
-    byte, and sha256.
+    not taken changes it. It needs neither Git nor dvc.yaml. Other libraries are not in it: requirements.lock has their versions.
+    `sha256sum` gives it too, over these files' lines of name, a zero byte, and sha256.
     """
     total = hashlib.sha256()
     for name, path in sorted(files(script).items()):

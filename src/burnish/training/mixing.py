@@ -145,8 +145,8 @@ def mixed(queries: pl.DataFrame, qrels: pl.DataFrame, general_passages: pl.DataF
     drop("repeated", _repeated(train, pairs))
     boilerplate = _asked_of_others(held, train, rule.leak_threshold)
     held = held.filter(~pl.col("query_id").is_in(list(boilerplate)))
-    told = _dev_like_test(held, rule.leak_threshold)
-    held = held.filter(~pl.col("query_id").is_in(list(told)))
+    repeating = _dev_like_test(held, rule.leak_threshold)
+    held = held.filter(~pl.col("query_id").is_in(list(repeating)))
     drop("near_duplicate_of_held_out", _leaking(train, held, rule.leak_threshold))
     if rule.several_answers != "keep":
         further, vague = _several_answers(pairs, qrels, corpus, rule)
@@ -168,7 +168,7 @@ def mixed(queries: pl.DataFrame, qrels: pl.DataFrame, general_passages: pl.DataF
         **({} if rule.several_answers == "keep" else {"further_answers": further.height}),
         "dropped": {reason: by_origin for reason, by_origin in drops.items() if by_origin},
         "held_out_dropped": len(boilerplate),
-        "dev_near_duplicate_of_test": {kind: list(told.values()).count(kind) for kind in _KINDS},
+        "dev_near_duplicate_of_test": {kind: list(repeating.values()).count(kind) for kind in _KINDS},
         "held_out": {f"{o} {s}": n for o, s, n in held.group_by("origin", "split").len().sort("origin", "split").iter_rows()},
         "round_trip": bool(rule.round_trip_rank and corpus.passages.height >= rule.round_trip_min_passages),
         "general_passages": general_passages.height,
