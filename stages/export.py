@@ -7,7 +7,7 @@ from typing import Annotated
 import click
 from pydantic import Field
 
-from burnish import atomic, knobs, tables
+from burnish import atomic, knobs, provenance, tables
 from burnish.embedding import encoding, models
 from burnish.errors import InputError, run
 from burnish.knobs import Knobs
@@ -41,6 +41,7 @@ def main(params: Path, base: Path, tuned: Path, curves: Path, passages: Path, tr
     if _GENERAL in chosen.licences:
         raise InputError(f"export.licences: `{_GENERAL}` is told by collect.general.licence; leave it out here")
     set_of = json.loads(general.read_text(encoding="utf-8"))
+    code = {"train": provenance.recorded(tuned), "export": provenance.digest(Path(__file__))}
     model = models.load(tuned)
     summary = json.loads((curves / "counts.json").read_text(encoding="utf-8"))
     corpus = tables.read(PASSAGES, passages)
@@ -67,6 +68,7 @@ def main(params: Path, base: Path, tuned: Path, curves: Path, passages: Path, tr
                 "negatives": negatives / "negatives.parquet",
                 "passages": passages,
             },
+            code=code,
             widths=[one for one in summary["recipe"]["widths"] if one <= width],
         )
         release.write_manifest(made, found | {"proof": proof, "width": width})

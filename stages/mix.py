@@ -87,9 +87,11 @@ def main(params: Path, corpus: Path, collected: Path, synthetic: Path, embedded:
         vectors.write(folder / "training" / "vectors.parquet", trained, np.stack([query_vectors[one] for one in trained]))
         written = pl.concat([tables.read(QUERIES, folder / name / "queries.parquet") for name in ("training", "test")])
         found = audit.check(written, made.counts, threshold=chosen.leak_threshold, max_dropped_share=chosen.max_leak_share)
+        audit.check_dev(written, threshold=chosen.leak_threshold)
         atomic.write_json(folder / "counts.json", made.counts | {"leaks": found})
     click.echo(
-        f"mix: offered {made.counts['offered']}, used {made.counts['used']}, dropped {json.dumps(made.counts['dropped'])}"
+        f"mix: offered {made.counts['offered']}, used {made.counts['used']}, dropped {json.dumps(made.counts['dropped'])}; "
+        f"dev queries that repeat test ones, dropped: {sum(made.counts['dev_near_duplicate_of_test'].values())}"
     )
 
 

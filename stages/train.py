@@ -10,7 +10,7 @@ from typing import Annotated
 import click
 from pydantic import Field
 
-from burnish import atomic, knobs, tables
+from burnish import atomic, knobs, provenance, tables
 from burnish.embedding import models, vectors
 from burnish.embedding.teachers import Embedder, teacher
 from burnish.errors import InputError
@@ -113,6 +113,7 @@ def main(params: Path, model: Path, corpus: Path, documents: Path, general: Path
     """Training set, negatives, base -> tuned model, learning curve."""
     chosen = knobs.section(params, "train", TrainKnobs)
     recipe = chosen.recipe()
+    code = provenance.digest(Path(__file__))  # now: an edit during a long training is not what trained
     if chosen.launch.processes * chosen.launch.machines > 1 and not launch.launched():
         start(chosen, machine, meet, checkpoints)
         return
@@ -147,6 +148,7 @@ def main(params: Path, model: Path, corpus: Path, documents: Path, general: Path
         atomic.write_json(made / "counts.json", found.summary)
     with atomic.folder(out) as made:
         models.save(found.model, made)
+        atomic.write_text(made / provenance.RECORD, f"{code}\n")
     found.clean()
     click.echo(f"train: {found.summary['rows']} rows, {found.summary['steps']} steps; dev nDCG@10 {found.summary['dev']}")
 

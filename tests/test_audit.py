@@ -57,9 +57,26 @@ def test_another_question_of_the_same_subject_is_no_leak() -> None:
     }
 
 
-def test_test_and_dev_may_resemble_each_other() -> None:
-    """Only training leaks."""
+def test_dev_is_no_leak_into_training() -> None:
+    """What is trained on alone leaks; dev has its own check."""
     assert leaks(queries(("h", HELD, "test"), ("g", HELD, "dev")), 0.7) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [(HELD, "exact"), (f"{HELD}?", "normalised"), ("how do I pin the package to one version", "near-duplicate")],
+)
+def test_a_dev_query_that_repeats_a_test_query_stops_the_pipeline(text: str, kind: str) -> None:
+    """With both ids, whatever is trained on."""
+    asked = queries(("t", HELD, "train"), ("g", text, "dev"), ("h", HELD, "test"))
+    with pytest.raises(InputError, match=f"1 dev queries repeat test queries, the first: g is {kind} to test query h"):
+        audit.check_dev(asked, threshold=0.7)
+
+
+def test_a_dev_query_of_its_own_passes() -> None:
+    """Two test queries alike, or dev and training alike, are no matter of this check."""
+    asked = queries(("t", "cook rice", "train"), ("g", "cook rice", "dev"), ("h", HELD, "test"), ("i", HELD, "test"))
+    audit.check_dev(asked, threshold=0.7)
 
 
 def test_texts_shorter_than_a_shingle_are_compared_too() -> None:

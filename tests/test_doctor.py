@@ -1,13 +1,12 @@
 """The doctor: what it says follows from what it sees."""
 
 import math
-import shutil
-from pathlib import Path
-from types import SimpleNamespace
+import re
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from burnish.evaluation import doctor, measures
 from burnish.evaluation.doctor import Finding
@@ -78,12 +77,11 @@ def test_the_number_of_queries_to_write_shows_the_difference_it_promises() -> No
     assert measures.difference(apart, np.zeros(needed)).detectable <= 0.05
 
 
-def test_a_full_disk_stops(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Below five GiB nothing should be begun."""
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=4 * 2**30))
-    assert levels(doctor.environment(tmp_path))[-1] == "stop"
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=6 * 2**30))
-    assert "stop" not in levels(doctor.environment(tmp_path))
+def test_the_machine_is_told() -> None:
+    """Device, cores and precision; without a GPU what that means."""
+    device, *further = doctor.environment()
+    assert re.fullmatch(r"device \w+, \d+ cores, fastest precision (bfloat16|float32)", device.text)
+    assert levels(further) == ([] if torch.cuda.is_available() or torch.backends.mps.is_available() else ["note"])
 
 
 def test_recall_at_ten_is_the_mean_share_of_answers() -> None:

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.deep
 CHANGES = {
     "a comment in `stages/report.py`": ["report"],
     "a comment in `stages/extract.py`": ["extract"],
+    "a comment in `stages/train.py`": ["train", "export", "embed-tuned", "rerank", "index"],
     "`rerank.base`": ["rerank", "score", "report"],
     "`score.seed`": ["score", "report"],
     "`retrieve.widths`": ["retrieve", "rerank", "score", "report"],
@@ -94,6 +95,7 @@ def added(lines: dict[str, str]) -> Callable[[Path], None]:
 EDITS: dict[str, Callable[[Path], None]] = {
     "a comment in `stages/report.py`": commented("stages/report.py"),
     "a comment in `stages/extract.py`": commented("stages/extract.py"),
+    "a comment in `stages/train.py`": commented("stages/train.py"),
     "`rerank.base`": knob("rerank.base", "base"),
     "`score.seed`": knob("score.seed", 1),
     "`retrieve.widths`": knob("retrieve.widths", [64]),

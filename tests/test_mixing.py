@@ -94,6 +94,41 @@ def test_a_near_duplicate_of_a_held_out_query_is_never_trained_on(text: str, spl
     assert audit.leaks(found.queries, RULE.leak_threshold) == []
 
 
+def test_a_dev_query_that_repeats_a_test_query_is_dropped() -> None:
+    """Of any origin, counted by how it repeats it; the test keeps its query, and the audit by other code finds nothing."""
+    asked = pl.concat(
+        [
+            PLAIN,
+            queries(
+                ("same", TOPICS[2], "curated", "dev"),
+                ("marks", f"{TOPICS[2].upper()}?!", "clicks", "dev"),
+                ("near", f"{TOPICS[2]}s", "curated", "dev"),
+                ("other", TOPICS[3], "curated", "dev"),
+                ("general", f"{TOPICS[4]}.", "general", "dev"),
+                ("g", TOPICS[4], "general", "test"),
+            ),
+        ]
+    )
+    answers = qrels(*((one, "d3#0", 1) for one in ("same", "marks", "near", "other", "general", "g")))
+    found = mixed(asked, pl.concat([JUDGED, answers]))
+    assert found.counts["dev_near_duplicate_of_test"] == {"exact": 1, "normalised": 2, "near-duplicate": 1}
+    assert found.counts["held_out"] == {"curated dev": 1, "curated test": 1, "general test": 1}
+    assert set(found.queries["query_id"]) == {"t0", "t1", "h", "other", "g"}
+    assert not set(found.qrels["query_id"]) & {"same", "marks", "near", "general"}
+    audit.check_dev(found.queries, threshold=RULE.leak_threshold)
+
+
+def test_a_dropped_dev_query_holds_nothing_out() -> None:
+    """A training query that is near it, and not near the test query that it repeats, is trained on."""
+    chain = ("abcdefghijklmnop", "abcdefghijklmnopqrs", "abcdefghijklmnopqrstuv")
+    names = (("h2", "test"), ("dev", "dev"), ("t2", "train"))
+    rows = [(name, text, "curated", split) for (name, split), text in zip(names, chain, strict=True)]
+    judged = pl.concat([JUDGED, qrels(*((name, "d4#0", 1) for name, _ in names))])
+    found = mixed(pl.concat([PLAIN, queries(*rows)]), judged)
+    assert found.counts["dev_near_duplicate_of_test"]["near-duplicate"] == 1
+    assert trained(found) == {"t0", "t1", "t2"}
+
+
 def test_a_general_held_out_query_is_held_out_too() -> None:
     """Forgetting is measured on questions that were never trained on."""
     asked = pl.concat([PLAIN, queries(("g", TOPICS[3], "general", "test"), ("leak", f"{TOPICS[3]}?", "general", "train"))])

@@ -82,6 +82,7 @@ def manifest_of(folder: Path, tmp_path: Path) -> dict[str, object]:
         base={"model": "org/name", "digest": "0"},
         training={"summary": {"rows": 5}, "licences": {"corpus": "MIT"}},
         data={"queries": tmp_path / "queries.parquet"},
+        code={"train": "1" * 64, "export": "2" * 64},
         widths=[64, 384],
     )
 
@@ -92,7 +93,7 @@ def test_the_manifest_tells_what_a_release_was_made_from(base_model: Path, tmp_p
     assert found["model_digest"] == models.digest(base_model)
     assert found["data"] == {"queries": "8e35c2cd3bf6641bdb0e2050b76932cbb2e6034a0ddacc1d9bea82a6ba57f7cf"}
     assert found["widths"] == [384, 64]
-    assert found["code"] == release.code_digest()
+    assert found["code"] == {"export": "2" * 64, "train": "1" * 64}
 
 
 def test_manifest_and_card_change_neither_the_model_nor_each_other(base_model: Path, tmp_path: Path) -> None:

@@ -89,10 +89,10 @@ def repair(folder: Path) -> None:
     help="Base recall@10 from which fine-tuning is not the first thing to do.",
 )
 def doctor(enough: float) -> None:
-    """Look at environment, corpus, base model and test queries before any training (run `dvc repro mix` first)."""
+    """Look at machine, inputs, corpus, base model and test queries before any training: at once, and after `dvc repro mix`."""
     from burnish.evaluation import examination  # noqa: PLC0415
 
-    found = examination.findings(Path(), enough=enough)
+    found = examination.findings(Path(), Path("params.yaml"), enough=enough)
     marks = {"ok": "  ok  ", "note": " note ", "stop": " STOP "}
     for finding in found:
         click.echo(f"[{marks[finding.level]}] {finding.text}")

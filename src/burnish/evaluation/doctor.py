@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,16 +32,14 @@ class Finding:
     text: str
 
 
-def environment(folder: Path) -> list[Finding]:
-    """What this machine offers."""
+def environment() -> list[Finding]:
+    """What this machine computes with."""
     device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     precision = "bfloat16" if bf16_is_faster(torch.device(device)) else "float32"
-    free = shutil.disk_usage(folder).free / 2**30
     found = [Finding("ok", f"device {device}, {os.cpu_count()} cores, fastest precision {precision}")]
     if device == "cpu":
         found.append(Finding("note", "no GPU: fine for a model of 30 million parameters and some 10,000 pairs, slow beyond"))
-    level: Level = "ok" if free > 5 else "stop"
-    return [*found, Finding(level, f"{free:.0f} GiB of disk free (at least 5 wanted)")]
+    return found
 
 
 def prompts(model: Path) -> list[Finding]:

@@ -1,50 +1,92 @@
 """What `burnish doctor` looks at in a built corpus."""
 
 import json
+import platform
+import shutil
 from collections.abc import Sequence
+from importlib.metadata import metadata
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import psutil
 from tokenizers import Tokenizer
 
 from burnish import tables
 from burnish.embedding import vectors
 from burnish.embedding.models import ORIGIN
-from burnish.evaluation import doctor, measures
+from burnish.errors import InputError
+from burnish.evaluation import doctor, inputs, machine, measures
 from burnish.evaluation.doctor import Finding
 from burnish.search import lexical, retrieval
 from burnish.search.nearest import exact
 from burnish.tables import DOCUMENTS, PASSAGES, QRELS, QUERIES
 from burnish.writing import word_count
 
+_BASE_VECTORS = "data/vectors/base"
 _SAMPLE = 1000  # passages that the base's tokenizer is tried on
 
 
-def findings(root: Path, *, enough: float) -> list[Finding]:
+def findings(root: Path, params: Path, *, enough: float) -> list[Finding]:
     """Everything that can be said before training, from what `dvc repro mix` made below `root`.
 
     What is not built yet is said, not guessed.
+
+    Args:
+        root: the repository's folder.
+        params: its file of knobs.
+        enough: the base's recall@10 from which fine-tuning is not the first thing to do.
+
+    Raises:
+        InputError: the knobs cannot be read.
     """
-    found = doctor.environment(root)
-    if (root / "models/base" / ORIGIN).is_file():
-        found += doctor.prompts(root / "models/base")
+    if not params.is_file():
+        raise InputError(f"{params}: expected the knobs here, found none; run `burnish doctor` in the repository's folder")
     counts = root / "data/corpus/counts.json"
-    if not counts.is_file():
+    told = json.loads(counts.read_text(encoding="utf-8")) if counts.is_file() else None
+    found = _machine(root, told["passages"] if told else 0, adapters=inputs.adapters(params))
+    found += inputs.key(params, synthesized=(root / "data/synthetic/queries.parquet").is_file())
+    base = root / "models/base"
+    if (base / ORIGIN).is_file():
+        found += doctor.prompts(base)
+    if not told:
+        found += [*inputs.documents(params, root), *inputs.judgments(params)]
         return [*found, Finding("note", "no corpus yet: run `dvc repro mix`, then ask again")]
-    found += doctor.corpus(json.loads(counts.read_text(encoding="utf-8")))
+    found += doctor.corpus(told)
+    if not (base / "tokenizer.json").is_file():
+        return [*found, Finding("note", "no base model yet: run `dvc repro base`, then ask again")]
     found += _tokens(root)
-    training, test_folder = root / "data/mixed/training", root / "data/mixed/test"
-    if not (test_folder / "queries.parquet").is_file():
-        return [*found, Finding("note", "no queries yet: run `dvc repro mix`, then ask again")]
+    if not (root / "data/mixed/test/queries.parquet").is_file():
+        return [*found, *inputs.judgments(params), Finding("note", "no queries yet: run `dvc repro mix`, then ask again")]
+    return found + _queries(root, enough)
+
+
+def _machine(root: Path, passages: int, *, adapters: bool) -> list[Finding]:
+    """What this machine offers, against what a corpus of so many passages needs; 0: there is none yet."""
+    need = machine.sizes(root / "models/base", passages)
+    memory = psutil.virtual_memory()
+    embedded = (root / _BASE_VECTORS / "passages.parquet").is_file()
+    return [
+        machine.python(platform.python_version(), metadata("burnish")["Requires-Python"]),
+        *doctor.environment(),
+        machine.memory(memory.available, memory.total, need),
+        machine.disk(shutil.disk_usage(root).free, need, embedded=embedded, adapters=adapters),
+    ]
+
+
+def _queries(root: Path, enough: float) -> list[Finding]:
+    """What there is to train on and to test by, and how far the base comes."""
     trained = (
-        tables.read(QUERIES, training / "queries.parquet")
+        tables.read(QUERIES, root / "data/mixed/training/queries.parquet")
         .filter(pl.col("split") == "train", pl.col("origin") != "general")
         .height
     )
-    found.append(Finding("ok" if trained >= doctor.FEW_PAIRS else "note", f"{trained} domain queries to train on"))
-    test = tables.read(QUERIES, test_folder / "queries.parquet").filter(pl.col("origin") != "general")
-    found += _recall(root, test, enough)
+    found = [Finding("ok" if trained >= doctor.FEW_PAIRS else "note", f"{trained} domain queries to train on")]
+    test = tables.read(QUERIES, root / "data/mixed/test/queries.parquet").filter(pl.col("origin") != "general")
+    if all((root / _BASE_VECTORS / f"{name}.parquet").is_file() for name in ("queries", "passages")):
+        found += _recall(root, test, enough)
+    else:
+        found.append(Finding("note", "no vectors of the base: run `dvc repro embed-base`, then ask again"))
     return found + doctor.test_size(test.height, ", ".join(test["origin"].unique().sort()))
 
 
@@ -75,7 +117,7 @@ def _recall(root: Path, test: pl.DataFrame, enough: float) -> list[Finding]:
     truth = measures.of_unit(qrels, passages, by_document=by_document).filter(pl.col("grade") > 0)
     answers = [frozenset(truth.filter(pl.col("query_id") == one)["target_id"]) for one in test["query_id"]]
     names = passages["document_id" if by_document else "passage_id"].to_list()
-    base = root / "data/vectors/base"
+    base = root / _BASE_VECTORS
     dense, _ = exact(
         vectors.read(base / "queries.parquet", test["query_id"].to_list()),
         vectors.read(base / "passages.parquet", passages["passage_id"].to_list()),

@@ -98,3 +98,23 @@ def check(queries: pl.DataFrame, counts: dict[str, Any], *, threshold: float, ma
                 f"held-out queries, more than mix.max_leak_share allows ({max_dropped_share:.0%}); hold out other queries, or raise it"
             )
     return {"exact": 0, "normalised": 0, "near-duplicate": 0}
+
+
+def check_dev(queries: pl.DataFrame, *, threshold: float) -> None:
+    """Whether no dev query is left that repeats a test query, exactly, normalised or nearly.
+
+    Args:
+        queries: all queries with their final split.
+        threshold: as that of `leaks`.
+
+    Raises:
+        InputError: one is left.
+    """
+    held = queries.filter(pl.col("split") != "train")
+    found = leaks(held.with_columns(pl.col("split").replace({"dev": "train"})), threshold)
+    if found:
+        worst = found[0]
+        raise InputError(
+            f"mix: {len(found)} dev queries repeat test queries, the first: {worst.train_id} is {worst.kind} to test query "
+            f"{worst.held_id} (similarity {worst.similarity:.2f}); this is a fault of burnish: report it"
+        )

@@ -20,6 +20,7 @@ from burnish.training import answers
 from burnish.writing import normalised
 
 _MADE = ["synthetic", "extractive"]
+_KINDS = ("exact", "normalised", "near-duplicate")  # how one query repeats another, the worst first
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def by_use(found: Mixed) -> dict[str, Judged]:
 
 
 def mixed(queries: pl.DataFrame, qrels: pl.DataFrame, general_passages: pl.DataFrame, corpus: Corpus, rule: MixRule) -> Mixed:
-    """The training set and the held-out sets, each dropped training query counted by its reason.
+    """The training set and the held-out sets, each dropped training query counted by its reason, and each dropped dev query.
 
     Args:
         queries: every query of every origin, with its split.
@@ -144,6 +145,8 @@ def mixed(queries: pl.DataFrame, qrels: pl.DataFrame, general_passages: pl.DataF
     drop("repeated", _repeated(train, pairs))
     boilerplate = _asked_of_others(held, train, rule.leak_threshold)
     held = held.filter(~pl.col("query_id").is_in(list(boilerplate)))
+    repeating = _dev_like_test(held, rule.leak_threshold)
+    held = held.filter(~pl.col("query_id").is_in(list(repeating)))
     drop("near_duplicate_of_held_out", _leaking(train, held, rule.leak_threshold))
     if rule.several_answers != "keep":
         further, vague = _several_answers(pairs, qrels, corpus, rule)
@@ -165,6 +168,7 @@ def mixed(queries: pl.DataFrame, qrels: pl.DataFrame, general_passages: pl.DataF
         **({} if rule.several_answers == "keep" else {"further_answers": further.height}),
         "dropped": {reason: by_origin for reason, by_origin in drops.items() if by_origin},
         "held_out_dropped": len(boilerplate),
+        "dev_near_duplicate_of_test": {kind: list(repeating.values()).count(kind) for kind in _KINDS},
         "held_out": {f"{o} {s}": n for o, s, n in held.group_by("origin", "split").len().sort("origin", "split").iter_rows()},
         "round_trip": bool(rule.round_trip_rank and corpus.passages.height >= rule.round_trip_min_passages),
         "general_passages": general_passages.height,
@@ -225,6 +229,19 @@ def _asked_of_others(held: pl.DataFrame, train: pl.DataFrame, threshold: float) 
     """Held-out synthetic queries that nearly repeat a synthetic one of another document: boilerplate, which tests nothing."""
     made = pl.col("origin").is_in(_MADE)
     return _leaking(held.filter(made), train.filter(made), threshold)
+
+
+def _dev_like_test(held: pl.DataFrame, threshold: float) -> dict[str, str]:
+    """Dev queries that repeat a test query of any origin, with the worst kind of each.
+
+    Early stopping and the choice of weights go by dev: with such queries in it they would be chosen for the test. The test stays.
+    """
+    dev, test = (held.filter(pl.col("split") == split) for split in ("dev", "test"))
+    texts, others = dev["text"].to_list(), test["text"].to_list()
+    same, plain = set(others), set(map(normalised, others))
+    near = {at for at, _, _ in duplicates.near_duplicates(texts, others, threshold)}
+    kinds = ("exact" if one in same else "normalised" if normalised(one) in plain else "near-duplicate" for one in texts)
+    return {name: kind for at, (name, kind) in enumerate(zip(dev["query_id"], kinds, strict=True)) if at in near}
 
 
 def _leaking(train: pl.DataFrame, held: pl.DataFrame, threshold: float) -> set[str]:

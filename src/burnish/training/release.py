@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -70,15 +69,27 @@ def prove(release: Path, tuned: Vectors, texts: Sequence[str], width: int) -> di
 
 
 def manifest(
-    release: Path, *, base: Mapping[str, Any], training: Mapping[str, Any], data: Mapping[str, Path], widths: Sequence[int]
+    release: Path,
+    *,
+    base: Mapping[str, Any],
+    training: Mapping[str, Any],
+    data: Mapping[str, Path],
+    code: Mapping[str, str],
+    widths: Sequence[int],
 ) -> dict[str, Any]:
     """What a release is and what it was made from; measures and the Git revision join it when a version is released.
+
+    `code` is of the two stages that decide the weights, each over its own deps in dvc.yaml, so DVC makes a new manifest
+    whenever a digest in it would be another one, and a changed report makes none. The stages before them are told by what they
+    made: `data` has the digests of their tables. Their code would be the wrong proof: a comment in it changes no weight, and
+    the manifest would either be stale or, with all that follows, have to be made anew.
 
     Args:
         release: the folder of the finished model.
         base: the base model's name, revision and digest.
         training: the recipe, the summary of the training, the licences of what it was trained on, and the general set.
         data: the files it was trained on, by name; their sha256 goes in.
+        code: the digest of the code of `train`, as it stood when the weights were made, and of `export`.
         widths: the widths that the model was trained for.
     """
     return {
@@ -87,19 +98,10 @@ def manifest(
         "base": dict(base),
         "training": dict(training),
         "data": {name: _sha256(path) for name, path in sorted(data.items())},
-        "code": code_digest(),
+        "code": dict(code),
         "widths": sorted(widths, reverse=True),
         "text": "title, heading and text of a passage, each on its own line, empty ones left out",
     }
-
-
-def code_digest() -> str:
-    """A sha256 over the library's modules that the running stage has imported, which are its deps in dvc.yaml."""
-    total = hashlib.sha256()
-    for name, module in sorted(sys.modules.items()):
-        if name.split(".")[0] == "burnish" and module.__file__:
-            total.update(f"{name}\0{_sha256(Path(module.__file__))}\n".encode())
-    return total.hexdigest()
 
 
 def card(found: Mapping[str, Any]) -> str:
