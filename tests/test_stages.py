@@ -49,6 +49,7 @@ TABLES = {
     "data/mixed/training/qrels.parquet": tables.QRELS,
     "data/mixed/test/queries.parquet": tables.QUERIES,
     "data/mixed/test/qrels.parquet": tables.QRELS,
+    "data/mixed/leaks.parquet": tables.LEAKS,
     "data/negatives/negatives.parquet": tables.NEGATIVES,
     "data/runs/runs.parquet": tables.RUNS,
     "models/index/passages.parquet": tables.PASSAGES,
@@ -207,6 +208,11 @@ def test_mix_balances(pipeline: Pipeline) -> None:
     for origin, offered in counts["offered"].items():
         dropped = sum(by_origin.get(origin, 0) for by_origin in counts["dropped"].values())
         assert offered == train.get(origin, 0) + dropped, origin
+    assert counts["general_queries"]["got"] == train["general"] <= counts["general_queries"]["asked"]
+    left_out = pipeline.table("data/mixed/leaks.parquet").filter(pl.col("left_out") == "training")
+    assert not set(left_out["query_id"]) & set(pipeline.queries("train")["query_id"])
+    by_origin = left_out.unique("query_id").group_by("origin").len()
+    assert dict(by_origin.iter_rows()) == counts["dropped"].get("near_duplicate_of_held_out", {})
 
 
 def test_no_held_out_query_is_trained_on(pipeline: Pipeline) -> None:
