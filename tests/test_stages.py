@@ -292,6 +292,7 @@ def test_export_proves_the_release(pipeline: Pipeline) -> None:
     assert manifest["widths"] == [384, 128, 64]
     licence = pipeline.json("data/collected/general.json")["licence"]
     assert manifest["training"]["licences"]["general set"] == licence
+    assert manifest["training"]["licences"]["documents **/*.md"] == "not stated"
     assert f"- general set: {licence}" in (pipeline.folder / "models/release/README.md").read_text(encoding="utf-8")
 
 
