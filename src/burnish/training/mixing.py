@@ -11,7 +11,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from burnish.arrays import Vectors
-from burnish.documents.duplicates import near_duplicates
+from burnish.documents import duplicates
 from burnish.errors import InputError
 from burnish.queries.judgments import Judged, Shares, held_out_split
 from burnish.search.nearest import exact
@@ -235,7 +235,7 @@ def _leaking(
     train: pl.DataFrame, held: pl.DataFrame, threshold: float, left_out: Literal["training", "held-out"]
 ) -> pl.DataFrame:
     """The table `leaks` of the training queries that are near-duplicates of held-out ones."""
-    pairs = near_duplicates(train["text"].to_list(), held["text"].to_list(), threshold)
+    pairs = duplicates.near_duplicates(train["text"].to_list(), held["text"].to_list(), threshold)
     return leaks(train, held, pairs, left_out=left_out)
 
 
