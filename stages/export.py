@@ -12,7 +12,8 @@ from burnish.embedding import encoding, models
 from burnish.errors import InputError, run
 from burnish.knobs import Knobs
 from burnish.tables import PASSAGES
-from burnish.training import release
+from burnish.training import licences, release
+from burnish.training.licences import DocumentSources, SearchLogs
 
 _GENERAL = "general set"
 
@@ -40,6 +41,8 @@ def main(params: Path, base: Path, tuned: Path, curves: Path, passages: Path, tr
     chosen = knobs.section(params, "export", ExportKnobs)
     if _GENERAL in chosen.licences:
         raise InputError(f"export.licences: `{_GENERAL}` is told by collect.general.licence; leave it out here")
+    named = licences.names(knobs.section(params, "extract", DocumentSources), knobs.section(params, "collect", SearchLogs))
+    stated = licences.with_sources(chosen.licences, named)
     set_of = json.loads(general.read_text(encoding="utf-8"))
     code = {"train": provenance.recorded(tuned), "export": provenance.digest(Path(__file__))}
     model = models.load(tuned)
@@ -59,7 +62,7 @@ def main(params: Path, base: Path, tuned: Path, curves: Path, passages: Path, tr
             training={
                 "recipe": summary["recipe"],
                 "summary": summary,
-                "licences": chosen.licences | {_GENERAL: set_of["licence"]},
+                "licences": stated | {_GENERAL: set_of["licence"]},
                 "general_set": set_of,
             },
             data={
@@ -72,7 +75,8 @@ def main(params: Path, base: Path, tuned: Path, curves: Path, passages: Path, tr
             widths=[one for one in summary["recipe"]["widths"] if one <= width],
         )
         release.write_manifest(made, found | {"proof": proof, "width": width})
-    click.echo(f"export: width {width}, lowest cosine {proof['lowest_cosine']:.6f} on {proof['passages']} passages")
+    lacking = "".join(f"; export.licences states none of: {name}" for name in licences.unstated(stated))
+    click.echo(f"export: width {width}, lowest cosine {proof['lowest_cosine']:.6f} on {proof['passages']} passages{lacking}")
 
 
 if __name__ == "__main__":

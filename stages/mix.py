@@ -14,8 +14,8 @@ from burnish.embedding import vectors
 from burnish.errors import run
 from burnish.knobs import Knobs
 from burnish.queries.judgments import Shares
-from burnish.tables import DOCUMENTS, PASSAGES, QRELS, QUERIES
-from burnish.training import audit, mixing
+from burnish.tables import DOCUMENTS, LEAKS, PASSAGES, QRELS, QUERIES
+from burnish.training import audit, leaks, mixing
 from burnish.training.mixing import Corpus, MixRule
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -61,7 +61,10 @@ class MixKnobs(Knobs):
     "--vectors", "embedded", type=click.Path(path_type=Path), required=True, help="Folder of the base model's vectors."
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="Folder for training (train and dev), test, and counts."
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder for training (train and dev), test, leaks, and counts.",
 )
 def main(params: Path, corpus: Path, collected: Path, synthetic: Path, embedded: Path, out: Path) -> None:
     """All pairs, base vectors, general set -> training and held-out sets, leak audit, counts."""
@@ -78,20 +81,25 @@ def main(params: Path, corpus: Path, collected: Path, synthetic: Path, embedded:
     rule = MixRule(**chosen.model_dump(include=set(MixRule.__dataclass_fields__)))
     general_passages = tables.read(PASSAGES, collected / "general_passages.parquet")
     made = mixing.mixed(queries, qrels, general_passages, base, rule)
+    for query, kind, held, left_out in leaks.worst(made.leaks, 3).select("query_id", "kind", "held_id", "left_out").iter_rows():
+        click.echo(f"leak: training query {query} and held-out {held} ({kind}); the {left_out} one is left out", err=True)
     with atomic.folder(out) as folder:
-        # Test judgments lie apart: a new one changes no file that training depends on.
+        # Test judgments and leaks lie apart: a new one changes no file that training depends on.
         for name, part in mixing.by_use(made).items():
             tables.write(part.queries, QUERIES, folder / name / "queries.parquet")
             tables.write(part.qrels, QRELS, folder / name / "qrels.parquet")
+        tables.write(made.leaks, LEAKS, folder / "leaks.parquet")
         trained = tables.read(QUERIES, folder / "training" / "queries.parquet")["query_id"].to_list()
         vectors.write(folder / "training" / "vectors.parquet", trained, np.stack([query_vectors[one] for one in trained]))
         written = pl.concat([tables.read(QUERIES, folder / name / "queries.parquet") for name in ("training", "test")])
         found = audit.check(written, made.counts, threshold=chosen.leak_threshold, max_dropped_share=chosen.max_leak_share)
         audit.check_dev(written, threshold=chosen.leak_threshold)
         atomic.write_json(folder / "counts.json", made.counts | {"leaks": found})
+    general = made.counts["general_queries"]
     click.echo(
         f"mix: offered {made.counts['offered']}, used {made.counts['used']}, dropped {json.dumps(made.counts['dropped'])}; "
-        f"dev queries that repeat test ones, dropped: {sum(made.counts['dev_near_duplicate_of_test'].values())}"
+        f"dev queries that repeat test ones, dropped: {made.counts['dev_near_duplicate_of_test']}; "
+        f"general queries: {general['asked']} asked for, {general['got']} there"
     )
 
 

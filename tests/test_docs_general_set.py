@@ -19,13 +19,14 @@ from test_hub_sets import IDS, NANO, dataset, marco
 PAGE = (ROOT / "docs/general-set.md").read_text(encoding="utf-8")
 FRAGMENTS: list[dict[str, Any]] = [yaml.safe_load(one) for one in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
 PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-ZERO = "0" * 40
+CHOSEN = "5" * 40  # what a reader puts where the page says COMMIT
 REVISIONS = {
     "microsoft/ms_marco": "a47ee7aae8d7d466ba15f9f0bfac3b3681087b3a",
     "sentence-transformers/msmarco-co-condenser-margin-mse-sym-mnrl-mean-v1": "84ed2d35626f617d890bd493b4d6db69a741e0e2",
-    "sentence-transformers/msmarco-corpus": ZERO,
+    "sentence-transformers/msmarco-corpus": CHOSEN,
     "sentence-transformers/NanoBEIR-en": "beb106fbcfaa599c508c667041bf8c85fd78736b",
 }
+FOLDERS = ("corpus", "judged", "logs", "general", "out")
 TRIPLETS = [{"query": f"ask {at}", "positive": f"Reply {at}.", "negative": f"Wrong {at}."} for at in range(40)]
 
 
@@ -68,6 +69,10 @@ def msmarco(folder: Path) -> None:
 def test_a_fragment_runs(client: Client, tmp_path: Path, number: int) -> None:
     """Its knobs are those of params.yaml, and the stage makes every split, with the licence in words."""
     fragment = copy.deepcopy(FRAGMENTS[number])
+    if texts := fragment["collect"].get("general", {}).get("texts"):
+        assert {part["revision"] for part in texts.values()} == {"COMMIT"}
+        for part in texts.values():
+            part["revision"] = CHOSEN
     assert set(fragment) <= {"paths", "collect"}
     assert set(fragment.get("paths", {})) <= set(PARAMS["paths"])
     assert set(fragment["collect"]) <= set(PARAMS["collect"])
@@ -90,6 +95,23 @@ def test_a_fragment_runs(client: Client, tmp_path: Path, number: int) -> None:
     else:
         assert queries["query_id"].str.starts_with("general:Nano").sum() == 6
         assert licence == PARAMS["collect"]["general"]["licence"]
+
+
+def test_the_word_commit_is_refused(client: Client, tmp_path: Path) -> None:
+    """Whoever forgets to put a commit there is told what it is and where it stands, before the hub is asked."""
+    (given,) = (one["collect"] for one in FRAGMENTS if "COMMIT" in json.dumps(one))
+    (tmp_path / "params.yaml").write_text(json.dumps({"collect": PARAMS["collect"] | given}))
+    told = client.run("stages/collect.py", params=tmp_path / "params.yaml", **dict.fromkeys(FOLDERS, tmp_path))
+    assert told.status == 2
+    assert re.search(r"texts\.queries\.revision`: .*40 hexadecimal digits.*dataset_info.*found 'COMMIT'", told.err)
+
+
+def test_the_page_tells_how_to_find_a_commit(client: Client, tmp_path: Path) -> None:
+    """The command that it gives prints the newest one."""
+    (command,) = re.findall(r"^    python -c '(.*)'$", PAGE, re.MULTILINE)
+    (tmp_path / "newest.py").write_text(command.replace("; ", "\n"))
+    told = client.run(str(tmp_path / "newest.py"))
+    assert (told.out, told.err) == (f"{CHOSEN}\n", "")
 
 
 def test_the_page_has_every_way() -> None:

@@ -433,7 +433,7 @@ def test_a_folder_of_contracts_and_nothing_else(tmp_path: Path) -> None:
     assert found["delta"]["queries"] > 10
     assert (folder / "models/release/model.safetensors").is_file()
     card = (folder / "models/release/README.md").read_text(encoding="utf-8")
-    assert shown["export.licences"]["corpus"] in card
+    assert "documents \\*\\*/\\*.pdf: our contracts" in card
     assert "polars" not in card
     for name in ("summary.md", "index.html"):
         assert "synthetic test (extractive)" in (folder / "reports" / name).read_text(encoding="utf-8")

@@ -177,6 +177,21 @@ def test_one_text_for_several_passages(tmp_path: Path) -> None:
     assert (found.queries.height, found.qrels.height, found.counts["dropped"]) == (3, 3, {"too_many_passages": 1})
 
 
+def test_spellings_of_one_query_are_one_query(tmp_path: Path) -> None:
+    """Case, punctuation, accents and white space make no other question, and the first spelling stays."""
+    texts = {
+        "Frames": ["What's a lien?"],
+        "Joins": ["what s a  lien", "is it élan"],
+        "Windows": ["What’s a LIEN", "is it elan"],
+    }
+    record(tmp_path / "recorded", corpus(3), {name: json.dumps(asked) for name, asked in texts.items()})
+    found = made(tmp_path, corpus(3), settings(max_passages_per_query=3))
+    answers = found.queries.join(found.qrels, on="query_id").group_by("text").len()
+    assert dict(answers.iter_rows()) == {"What's a lien?": 3, "is it élan": 2}
+    fewer = made(tmp_path, corpus(3), settings(max_passages_per_query=2))
+    assert (fewer.queries["text"].to_list(), fewer.counts["dropped"]) == (["is it élan"], {"too_many_passages": 1})
+
+
 def test_the_same_replies_give_the_same_tables(tmp_path: Path) -> None:
     """The layout of shards, the order of passages, and recorded against paid change no row and no count but the way."""
     texts = {name: json.dumps([f"about {name}", "how does it work"]) for name in SUBJECTS}

@@ -59,6 +59,22 @@ def test_queries_below_the_threshold_are_dropped(tmp_path: Path) -> None:
     assert (scores, again.verdicts.equals(found.verdicts)) == ([7, 10, 9, 7], True)
 
 
+def test_a_verdict_counts_for_every_spelling(tmp_path: Path) -> None:
+    """Two passages ask the same in other spellings: one query, with the lower of their scores."""
+
+    def asks(message: str, before: int) -> Act:
+        first = "Frames" in message
+        if message.startswith("Judge"):
+            return says(json.dumps({"scores": [8 if first else 9]}))
+        return says(json.dumps({"queries": ["What's made?" if first else "what s  MADE"]}))
+
+    with serving(asks) as server:
+        chosen = settings(provider="openai", service=at(server.url), judge=judge(7))
+        found = made(tmp_path, corpus(2), chosen)
+    assert found.verdicts.rows() == [(found.queries["query_id"][0], 8)]
+    assert found.qrels.height == 2
+
+
 def test_a_stricter_threshold_asks_nobody_again(tmp_path: Path) -> None:
     """The threshold is no part of what is asked."""
     with serving(model) as server:

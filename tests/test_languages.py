@@ -297,6 +297,7 @@ def test_the_report_marks_direction_and_language(
         (RUNS, runs, "runs"),
     ):
         tables.write(frame, table, tmp_path / f"{name}.parquet")
+    test_page.write_leaks(tmp_path)
     test_page.write_metrics(tmp_path / "metrics")
     test_page.run_stage(tmp_path)
     html = (tmp_path / "reports/index.html").read_text(encoding="utf-8")

@@ -82,20 +82,26 @@ def test_what_is_used_and_what_is_dropped_balance() -> None:
 
 
 @pytest.mark.parametrize("split", ["test", "dev"])
-@pytest.mark.parametrize("text", ["Painting a wall", "PAINTING  a wall!", "painting a walls"])
-def test_a_near_duplicate_of_a_held_out_query_is_never_trained_on(text: str, split: str) -> None:
-    """Dropped and counted; the held-out query stays, and the audit then finds nothing."""
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [(TOPICS[2], "exact"), ("PAINTING  a wall!", "normalised"), ("painting a walls", "near-duplicate")],
+)
+def test_a_near_duplicate_of_a_held_out_query_is_never_trained_on(text: str, kind: str, split: str) -> None:
+    """Dropped, counted and told with its partner; the held-out query stays, and the audit then finds nothing."""
     asked = pl.concat([PLAIN, queries(("leak", text, "synthetic", "train"))])
     asked = asked.with_columns(split=pl.when(pl.col("query_id") == "h").then(pl.lit(split)).otherwise("split"))
     found = mixed(asked, pl.concat([JUDGED, qrels(("leak", "d3#0", 1))]))
     assert found.counts["dropped"] == {"near_duplicate_of_held_out": {"synthetic": 1}}
     assert trained(found) == {"t0", "t1"}
     assert "leak" not in set(found.qrels["query_id"])
+    told = found.leaks.drop("similarity").rows()
+    assert told == [("leak", "h", kind, "training", "synthetic", "curated", split, text, TOPICS[2])]
+    assert found.leaks["similarity"].item() == pytest.approx(13 / 16 if kind == "near-duplicate" else 1.0)
     assert audit.leaks(found.queries, RULE.leak_threshold) == []
 
 
 def test_a_dev_query_that_repeats_a_test_query_is_dropped() -> None:
-    """Of any origin, counted by how it repeats it; the test keeps its query, and the audit by other code finds nothing."""
+    """Of any origin, listed with how it repeats it; the test keeps its query, and the audit by other code finds nothing."""
     asked = pl.concat(
         [
             PLAIN,
@@ -111,7 +117,14 @@ def test_a_dev_query_that_repeats_a_test_query_is_dropped() -> None:
     )
     answers = qrels(*((one, "d3#0", 1) for one in ("same", "marks", "near", "other", "general", "g")))
     found = mixed(asked, pl.concat([JUDGED, answers]))
-    assert found.counts["dev_near_duplicate_of_test"] == {"exact": 1, "normalised": 2, "near-duplicate": 1}
+    assert found.counts["dev_near_duplicate_of_test"] == 4
+    told = found.leaks.filter(left_out="dev").sort("query_id").select("query_id", "held_id", "kind").rows()
+    assert told == [
+        ("general", "g", "normalised"),
+        ("marks", "h", "normalised"),
+        ("near", "h", "near-duplicate"),
+        ("same", "h", "exact"),
+    ]
     assert found.counts["held_out"] == {"curated dev": 1, "curated test": 1, "general test": 1}
     assert set(found.queries["query_id"]) == {"t0", "t1", "h", "other", "g"}
     assert not set(found.qrels["query_id"]) & {"same", "marks", "near", "general"}
@@ -125,7 +138,7 @@ def test_a_dropped_dev_query_holds_nothing_out() -> None:
     rows = [(name, text, "curated", split) for (name, split), text in zip(names, chain, strict=True)]
     judged = pl.concat([JUDGED, qrels(*((name, "d4#0", 1) for name, _ in names))])
     found = mixed(pl.concat([PLAIN, queries(*rows)]), judged)
-    assert found.counts["dev_near_duplicate_of_test"]["near-duplicate"] == 1
+    assert found.counts["dev_near_duplicate_of_test"] == 1
     assert trained(found) == {"t0", "t1", "t2"}
 
 
@@ -134,6 +147,7 @@ def test_a_general_held_out_query_is_held_out_too() -> None:
     asked = pl.concat([PLAIN, queries(("g", TOPICS[3], "general", "test"), ("leak", f"{TOPICS[3]}?", "general", "train"))])
     found = mixed(asked, pl.concat([JUDGED, qrels(("leak", "general:1#", 1), ("g", "general:1#", 1))]))
     assert found.counts["dropped"] == {"near_duplicate_of_held_out": {"general": 1}}
+    assert found.leaks.select("query_id", "held_id", "origin", "held_origin").rows() == [("leak", "g", "general", "general")]
 
 
 def test_documents_may_serve_both_sides_unless_they_are_held_out() -> None:
@@ -319,14 +333,17 @@ def test_a_judged_non_answer_is_no_further_answer() -> None:
     assert vague.counts["dropped"] == {"several_answers": {"synthetic": 1}}
 
 
-@pytest.mark.parametrize(("share", "kept"), [(0.0, 0), (0.5, 1), (1.0, 2), (9.0, 4)])
-def test_general_pairs_come_at_the_knobs_ratio(share: float, kept: int) -> None:
-    """For two domain queries, of four general ones."""
+@pytest.mark.parametrize(("share", "asked_for", "kept"), [(0.0, 0, 0), (0.5, 1, 1), (1.0, 2, 2), (9.0, 18, 4)])
+def test_general_pairs_come_at_the_knobs_ratio(share: float, asked_for: int, kept: int) -> None:
+    """For two domain queries, of four general ones; a share that the set does not fill is told."""
     general = [(f"g{at}", f"{TOPICS[at + 2]} at home", "general", "train") for at in range(4)]
     judged = pl.concat([JUDGED, qrels(*((row[0], f"general:{row[0]}#", 1) for row in general))])
     asked = pl.concat([PLAIN.filter(pl.col("query_id") != "h"), queries(("h", "zebra", "curated", "test"), *general)])
     found = mixed(asked, judged, replace(RULE, general_share=share))
     assert found.counts["used"].get("general", 0) == kept
+    assert found.counts["general_queries"] == {"asked": asked_for, "got": kept}
+    without = mixed(asked, judged, replace(RULE, general_share=share, weights=EVEN | {"general": 0.0}))
+    assert without.counts["general_queries"] == {"asked": 0, "got": 0}
 
 
 def test_nothing_left_to_train_on_is_an_error() -> None:
@@ -426,6 +443,7 @@ def test_boilerplate_is_no_test() -> None:
     found = mixed(asked, qrels(("a", "d0#0", 1), ("b", "d1#0", 1), ("c", "d2#0", 1)))
     assert set(found.queries["query_id"]) == {"a", "c"}
     assert found.counts["held_out_dropped"] == 1
+    assert found.leaks.select("query_id", "held_id", "kind", "left_out").rows() == [("a", "b", "normalised", "held-out")]
 
 
 def test_nothing_but_boilerplate_is_told() -> None:

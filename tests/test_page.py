@@ -22,6 +22,7 @@ from burnish.evaluation.measures import MEASURES
 from burnish.report.changes import Changes, changes
 from burnish.report.comparison import Comparison, Row
 from burnish.report.formatting import code_span
+from burnish.report.training_set import general_sentence, leak_counts, leak_table
 from burnish.report.verdict import verdict
 from conftest import ROOT
 
@@ -69,6 +70,14 @@ def write_tables(folder: Path, places: Mapping[str, tuple[int, int]] = PLACES, u
         (tables.RUNS, runs, "runs"),
     ):
         tables.write(pl.DataFrame(rows, schema=table.columns, orient="row"), table, folder / f"{name}.parquet")
+    write_leaks(folder)
+
+
+def write_leaks(folder: Path, *rows: tuple[str, str, str, float, str]) -> None:
+    """Leaks of query_id, held_id, kind, similarity and side that was left out, between hostile texts."""
+    texts = [(*row, "synthetic", "curated", "test", f"{row[0]} {HOSTILE}", f"{row[1]} {HOSTILE}") for row in rows]
+    frame = pl.DataFrame(texts, schema=tables.LEAKS.columns, orient="row")
+    tables.write(frame, tables.LEAKS, folder / "mixed/leaks.parquet")
 
 
 def write_metrics(folder: Path, origin: str = "curated") -> None:
@@ -99,6 +108,7 @@ def write_metrics(folder: Path, origin: str = "curated") -> None:
             "offered": {"synthetic": 9},
             "used": {"synthetic": 7},
             "dropped": {"repeated": {"synthetic": 2}},
+            "general_queries": {"asked": 1200, "got": 260},
         },
         "mining": {"domain": {"estimated_false_negative_share": 0.062}},
         "training": {"rows": 7, "best_step": 2},
@@ -155,7 +165,14 @@ class Elements(HTMLParser):
 
 def run_stage(folder: Path, out: str = "reports") -> Result:
     """Run the stage over what `write_tables` and `write_metrics` made."""
-    flags = {"metrics": "metrics", "runs": "runs.parquet", "corpus": "corpus", "test": "mixed", "out": out}
+    flags = {
+        "metrics": "metrics",
+        "runs": "runs.parquet",
+        "corpus": "corpus",
+        "test": "mixed",
+        "leaks": "mixed/leaks.parquet",
+        "out": out,
+    }
     return CliRunner().invoke(main, [part for name, at in flags.items() for part in (f"--{name}", str(folder / at))])
 
 
@@ -338,6 +355,7 @@ def test_every_heading_and_caption_over_a_synthetic_test_says_so(tmp_path: Path)
         "Corpus",
         "Synthetic",
         "Hard",
+        "Leaks by how they were found",
     )
     assert all(one.startswith(expected) for one in shown)
 
@@ -388,6 +406,40 @@ def test_the_page_shows_every_part(written: Path) -> None:
     assert page.count("<thead>") == page.count("<caption>") > 8
     assert page.count('class="ranking"') == 2 * 3
     assert "6.2 %" in html.unescape(page)
+
+
+def test_a_general_set_that_is_too_small_is_told(written: Path) -> None:
+    """What was asked for and what there was stand in one sentence; nothing stands where nothing is asked for."""
+    said = "mix.general_share asks for 1,200 general training queries, but the general set had only 260 that could be used."
+    assert said in (written / "reports/index.html").read_text(encoding="utf-8")
+    assert general_sentence({"general_queries": {"asked": 0, "got": 0}}) == ""
+
+
+def test_leaks_are_counted_and_the_worst_shown(written: Path) -> None:
+    """Pairs by kind with the queries left out for them; exact ones first, at most ten, both texts with origin and split."""
+    near = [(f"t{at:02}", "h0", "near-duplicate", 0.7 + at / 100, "training") for at in range(12)]
+    write_leaks(
+        written,
+        *near,
+        ("t00", "h1", "exact", 1.0, "training"),
+        ("t00", "h2", "normalised", 1.0, "held-out"),
+        ("v", "h2", "exact", 1.0, "dev"),
+    )
+    assert run_stage(written).exit_code == 0
+    leaks = tables.read(tables.LEAKS, written / "mixed/leaks.parquet")
+    assert leak_counts(leaks).rows == (
+        ("exact", "2", "1", "1", "0"),
+        ("normalised", "1", "0", "0", "1"),
+        ("near-duplicate", "12", "12", "0", "0"),
+    )
+    shown = leak_table(leaks).rows
+    assert [row[0].split()[0] for row in shown] == ["t00", "v", "t00", *(f"t{at:02}" for at in range(11, 4, -1))]
+    assert [row[2:] for row in shown[:3]] == [
+        ("exact", "training", "1.00"), ("exact", "dev", "1.00"), ("normalised", "held-out", "1.00"),
+    ]  # fmt: skip
+    page = (written / "reports/index.html").read_text(encoding="utf-8")
+    assert all(str(escape(cell)) in page for row in shown for cell in row)
+    assert "<script" not in page
 
 
 def test_the_same_inputs_give_the_same_bytes(written: Path) -> None:

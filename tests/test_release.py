@@ -14,7 +14,8 @@ from burnish.arrays import Vectors
 from burnish.embedding import encoding, models
 from burnish.errors import InputError
 from burnish.queries import terms
-from burnish.training import release
+from burnish.training import licences, release
+from burnish.training.licences import DocumentSources, SearchLogs
 
 TEXTS = [f"{what} number {at}: {end}" for at, (what, end) in enumerate(
     (what, end) for what in ("A river", "A horse", "Some bread", "The moon") for end in ("long", "bright day", "in a house")
@@ -114,8 +115,8 @@ def test_manifest_and_card_change_neither_the_model_nor_each_other(base_model: P
 def test_ms_marcos_terms_stand_on_the_card_in_words(base_model: Path, tmp_path: Path) -> None:
     """And in the manifest: nobody who takes the release can miss that MS MARCO is for non-commercial research."""
     found = manifest_of(base_model, tmp_path)
-    licences = {"corpus": "MIT", "general set": terms.in_words("ms-marco")}
-    release.write_manifest(tmp_path, found | {"training": {"summary": {"rows": 5}, "licences": licences}})
+    stated = {"corpus": "MIT", "general set": terms.in_words("ms-marco")}
+    release.write_manifest(tmp_path, found | {"training": {"summary": {"rows": 5}, "licences": stated}})
     for name in ("README.md", release.MANIFEST):
         assert "MS MARCO (Microsoft): its terms intend the data for non-commercial research purposes only" in (
             tmp_path / name
@@ -137,6 +138,20 @@ def test_ms_marcos_terms_come_by_themselves(licence: str, names: tuple[str, ...]
     found = terms.in_words(licence, *names)
     assert ("non-commercial" in found) == marked
     assert licence == "ms-marco" or found.startswith("CC0")
+
+
+def test_a_source_without_a_licence_stands_on_the_card(base_model: Path, tmp_path: Path) -> None:
+    """As not stated, its stars and underscores as they are; a stated one beside it."""
+    documents = DocumentSources(
+        sources=[{"kind": "files", "path": "my_*/**"}, {"kind": "beir", "path": "set", "language": "en"}]
+    )
+    logs = SearchLogs(logs=[{"kind": "table", "path": "c.csv"}])
+    stated = licences.with_sources({"documents set": "CC0", "else": "MIT"}, licences.names(documents, logs))
+    assert licences.unstated(stated) == ["documents my_*/**", "search log c.csv"]
+    found = manifest_of(base_model, tmp_path) | {"training": {"summary": {"rows": 5}, "licences": stated}}
+    lines = release.card(found).splitlines()
+    shown = ["documents my\\_\\*/\\*\\*: not stated", "documents set: CC0", "else: MIT", "search log c.csv: not stated"]
+    assert [line.removeprefix("- ") for line in lines if line.startswith("- ")] == shown
 
 
 def test_the_general_sets_licence_is_told_once(

@@ -46,6 +46,7 @@ TABLES = {
     "data/mixed/training/qrels.parquet": tables.QRELS,
     "data/mixed/test/queries.parquet": tables.QUERIES,
     "data/mixed/test/qrels.parquet": tables.QRELS,
+    "data/mixed/leaks.parquet": tables.LEAKS,
     "data/negatives/negatives.parquet": tables.NEGATIVES,
     "data/runs/runs.parquet": tables.RUNS,
     "models/index/passages.parquet": tables.PASSAGES,
@@ -147,8 +148,12 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
 
 @pytest.mark.parametrize("path", TABLES)
 def test_each_table_keeps_its_contract(pipeline: Pipeline, path: str) -> None:
-    """Each table that a stage writes has the columns, types and key of its contract, and at least one row; no judged query here is for training, and no judge is asked."""
-    assert pipeline.table(path).height or path.startswith(("data/collected/training/", "data/synthetic/verdicts"))
+    """Each table that a stage writes has the columns, types and key of its contract, and at least one row, but where there is nothing
+    to tell here: no judged query is for training, no judge is asked, nothing leaks.
+    """
+    assert pipeline.table(path).height or path.startswith(
+        ("data/collected/training/", "data/synthetic/verdicts", "data/mixed/leaks")
+    )
 
 
 def test_every_table_is_known_here(pipeline: Pipeline) -> None:
@@ -202,6 +207,11 @@ def test_mix_balances(pipeline: Pipeline) -> None:
     for origin, offered in counts["offered"].items():
         dropped = sum(by_origin.get(origin, 0) for by_origin in counts["dropped"].values())
         assert offered == train.get(origin, 0) + dropped, origin
+    assert counts["general_queries"]["got"] == train["general"] <= counts["general_queries"]["asked"]
+    left_out = pipeline.table("data/mixed/leaks.parquet").filter(pl.col("left_out") == "training")
+    assert not set(left_out["query_id"]) & set(pipeline.queries("train")["query_id"])
+    by_origin = left_out.unique("query_id").group_by("origin").len()
+    assert dict(by_origin.iter_rows()) == counts["dropped"].get("near_duplicate_of_held_out", {})
 
 
 def test_no_held_out_query_is_trained_on(pipeline: Pipeline) -> None:
@@ -283,6 +293,7 @@ def test_export_proves_the_release(pipeline: Pipeline) -> None:
     assert manifest["code"] == {name: provenance.digest(stages / f"{name}.py") for name in ("train", "export")}
     licence = pipeline.json("data/collected/general.json")["licence"]
     assert manifest["training"]["licences"]["general set"] == licence
+    assert manifest["training"]["licences"]["documents **/*.md"] == "not stated"
     assert f"- general set: {licence}" in (pipeline.folder / "models/release/README.md").read_text(encoding="utf-8")
 
 

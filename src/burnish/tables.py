@@ -73,6 +73,22 @@ QRELS = Table(
     keys=3,
 )
 VERDICTS = Table("verdicts", {"query_id": pl.String, "score": pl.Int8})  # a judge's, 1 to 10, of the queries that it passed
+LEAKS = Table(  # carries texts: a query that was left out stands in no other table of what is trained on or tested
+    "leaks",
+    {
+        "query_id": pl.String,
+        "held_id": pl.String,
+        "kind": pl.String,  # exact, normalised, near-duplicate
+        "similarity": pl.Float32,
+        "left_out": pl.String,  # training, dev or held-out: which query went
+        "origin": pl.String,
+        "held_origin": pl.String,
+        "held_split": pl.String,
+        "text": pl.String,
+        "held_text": pl.String,
+    },
+    keys=2,
+)
 NEGATIVES = Table(
     "negatives",
     {

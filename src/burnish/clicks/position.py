@@ -6,10 +6,10 @@ expected clicks, COEC: Zhang and Jones, "Comparing click logs and editorial labe
 
     ratio = (clicks + prior x usual) / (sum over ranks of showings x rate(rank) + prior)
 
-The published rate of a rank is its share of showings that were clicked. That is too steep: good results stand first, and what
-is theirs is taken for the place's, so that on a good ranking COEC is worse than doing nothing (LOG.md). Here results that were
-seen at several ranks decide: given its clicks, how they fall on its ranks depends on the rates alone, whatever its relevance.
-Their maximum likelihood is found by iterative scaling, in the manner of intervention harvesting (Agarwal et al., "Estimating
+The published rate of a rank is its share of showings that were clicked. That is too steep where the ranking is good: good results
+stand first, and what is theirs is taken for the place's (benchmarks/clicks.py compares both). Here results that were seen at several
+ranks decide: given its clicks, how they fall on its ranks depends on the rates alone, whatever its relevance. Their maximum
+likelihood is found by iterative scaling, in the manner of intervention harvesting (Agarwal et al., "Estimating
 position bias without intrusive interventions", 2019, arXiv:1812.05161). Where no result moves, nobody can tell place from
 relevance, and the rates stay where they begin: at the click rates to the power of `position_share`.
 

@@ -5,6 +5,7 @@ Data sets are streamed by `datasets`, at a pinned commit, and never run code of 
 
 import fnmatch
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 import polars as pl
 from datasets import load_dataset
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from tqdm import tqdm
 
 from burnish import hub
@@ -23,10 +24,21 @@ from burnish.queries.general import Chosen, General, GeneralSet, Most, Row
 from burnish.queries.judgments import Judged
 from burnish.queries.sampling import Smallest
 
+_ROWS = 1000  # decoded at once
+
+
+def _commit(text: str) -> str:
+    if not re.fullmatch("[0-9a-f]{40}", text):
+        raise ValueError(
+            "expected a commit, 40 hexadecimal digits, since a branch moves; it stands on the data set's page under `Files and "
+            "versions`, and huggingface_hub.dataset_info(NAME).sha gives the newest"
+        )
+    return text
+
+
 Name = Annotated[str, Field(min_length=1)]
 Repository = Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
-Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
-_ROWS = 1000  # decoded at once
+Commit = Annotated[str, AfterValidator(_commit)]
 
 
 class HubTable(Knobs):

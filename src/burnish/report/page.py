@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from burnish.errors import InputError
@@ -27,6 +28,7 @@ from burnish.report.grids import (
     training_table,
     width_table,
 )
+from burnish.report.training_set import general_sentence, leak_counts, leak_table
 from burnish.report.verdict import ALLOWED_FALL, verdict
 
 _SUMMARISED = 5  # of them in the summary
@@ -60,8 +62,8 @@ def summary(metrics: Metrics, changed: Changes) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def page(metrics: Metrics, changed: Changes) -> str:
-    """The page: HTML that loads nothing and runs nothing; the template escapes every text."""
+def page(metrics: Metrics, changed: Changes, leaks: pl.DataFrame) -> str:
+    """The page: HTML that loads nothing and runs nothing; the template escapes every text. `leaks` is LEAKS."""
     test, general = _comparisons(metrics)
     values = metrics.values
     loss, dev = learning_charts(metrics.curves["learning_curve"])
@@ -86,6 +88,9 @@ def page(metrics: Metrics, changed: Changes) -> str:
         best_step=values["training"].get("best_step"),
         changed=changed,
         training_table=training_table(values["training_set"]),
+        general_sentence=general_sentence(values["training_set"]),
+        leak_counts=leak_counts(leaks),
+        leak_table=leak_table(leaks),
         counts=_counted(values),
         allowed_fall=ALLOWED_FALL,
         domain_ratio=DOMAIN_RATIO,

@@ -16,7 +16,7 @@ from burnish.synthesis.contents import Parsed
 from burnish.synthesis.examples import written
 from burnish.synthesis.excerpts import excerpts
 from burnish.synthesis.extractive import extracted_queries
-from burnish.synthesis.pairs import Made, lexical_copy_rate, query_tables
+from burnish.synthesis.pairs import Made, lexical_copy_rate, query_tables, spelling
 from burnish.synthesis.plan import Part, Plan, part
 from burnish.synthesis.prompt import Question
 from burnish.synthesis.questions import FOUND, Replies, question, read
@@ -112,7 +112,7 @@ def synthetic(inputs: Inputs, settings: Settings, tell: Callable[[Plan], None]) 
         "lexical_copy_rate": lexical_copy_rate(queries, qrels, inputs.passages),
     }
     scores = [
-        (query_id, drafts.scores.get(text.casefold())) for query_id, text in queries.select("query_id", "text").iter_rows()
+        (query_id, drafts.scores.get(spelling(text))) for query_id, text in queries.select("query_id", "text").iter_rows()
     ]
     verdicts = pl.DataFrame(scores, VERDICTS.columns, orient="row").drop_nulls()
     return Synthetic(queries, qrels, verdicts, counts, work.budget.requests, work.budget.dollars, damaged)

@@ -7,7 +7,7 @@ from typing import Any
 
 from burnish.errors import UnfinishedError
 from burnish.synthesis.contents import scores
-from burnish.synthesis.pairs import Made
+from burnish.synthesis.pairs import Made, spelling
 from burnish.synthesis.prompt import Prompt, Question
 from burnish.synthesis.questions import OF_THE_TEXT, Replies, judge_question
 from burnish.synthesis.replies import STATUSES, Reply, Status
@@ -52,7 +52,7 @@ def verdicts(judge: Judge, made: Made, replies: Replies, max_bad_share: float) -
 def passed(judge: Judge, made: Made, round_: Round, *, accept_coverage: float) -> tuple[Made, dict[str, int], dict[str, Any]]:
     """(what is left of `made`, the lowest score of each text left, counts); what is below the threshold or unjudged is dropped.
 
-    Texts differ by more than case, as `pairs.query_tables` has them.
+    Scores go by `pairs.spelling`, as `pairs.query_tables` tells texts apart.
 
     Raises:
         InputError: too many verdicts are no use.
@@ -73,7 +73,7 @@ def passed(judge: Judge, made: Made, round_: Round, *, accept_coverage: float) -
         given.update(points or ())
         good = [(query, score) for query, score in zip(queries, points or (), strict=False) if score >= judge.threshold]
         for query, score in good:
-            lowest[query.casefold()] = min(score, lowest.get(query.casefold(), score))
+            lowest[spelling(query)] = min(score, lowest.get(spelling(query), score))
         dropped["below_threshold" if points else "unjudged"] += len(queries) - len(good)
         left.append((subject, [query for query, _ in good]))
     round_.check_bad(statuses)

@@ -17,7 +17,8 @@ Made = Sequence[tuple[Subject, Sequence[str]]]  # the queries that were made for
 def query_tables(made: Made, *, origin: str, max_passages: int) -> tuple[pl.DataFrame, pl.DataFrame, Counter[str]]:
     """(queries, qrels, dropped): a text that was made for several passages is one query with several answers, or dropped.
 
-    Where kinds are asked for, queries carry theirs in `slice_kind`, so that results can be read by kind.
+    Texts that differ only in case, accents, punctuation or white space are one (`spelling`); the first is kept. Where kinds are
+    asked for, queries carry theirs in `slice_kind`, so that results can be read by kind.
 
     Args:
         made: the queries by subject.
@@ -28,7 +29,7 @@ def query_tables(made: Made, *, origin: str, max_passages: int) -> tuple[pl.Data
     groups: dict[str, tuple[Subject, str, dict[str, None]]] = {}
     for subject, texts in made:
         for text in texts:
-            _, _, answers = groups.setdefault(text.casefold(), (subject, text, {}))
+            _, _, answers = groups.setdefault(spelling(text), (subject, text, {}))
             dropped["repeated"] += set(subject.passage_ids) <= answers.keys()
             answers.update(dict.fromkeys(subject.passage_ids))
     queries: list[tuple[Any, ...]] = []
@@ -43,6 +44,15 @@ def query_tables(made: Made, *, origin: str, max_passages: int) -> tuple[pl.Data
     kind = f"{SLICE}kind"
     frame = _frame(queries, QUERIES, {kind: pl.String})
     return (frame if (frame[kind] != "").any() else frame.drop(kind)), _frame(qrels, QRELS, {}), dropped
+
+
+def spelling(text: str) -> str:
+    """What all spellings of a query have in common; the text itself where it has no letter and no digit.
+
+    >>> spelling("What's a lien?") == spelling("what s a  lien"), spelling("&&") == spelling("||")
+    (True, False)
+    """
+    return writing.normalised(text) or text
 
 
 def lexical_copy_rate(queries: pl.DataFrame, qrels: pl.DataFrame, passages: pl.DataFrame) -> float:

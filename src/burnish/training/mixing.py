@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -17,10 +17,10 @@ from burnish.queries.judgments import Judged, Shares, held_out_split
 from burnish.search.nearest import exact
 from burnish.tables import QRELS
 from burnish.training import answers
+from burnish.training.leaks import leaks
 from burnish.writing import normalised
 
 _MADE = ["synthetic", "extractive"]
-_KINDS = ("exact", "normalised", "near-duplicate")  # how one query repeats another, the worst first
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,11 @@ class MixRule:
 
 @dataclass(frozen=True)
 class Mixed:
-    """All queries with their final split, all their judgments, and the counts by origin and drop reason."""
+    """All queries with their final split, all their judgments, the leaks that were left out, and counts by origin and reason."""
 
     queries: pl.DataFrame
     qrels: pl.DataFrame
+    leaks: pl.DataFrame  # LEAKS
     counts: dict[str, Any]
 
 
@@ -144,10 +145,11 @@ def mixed(queries: pl.DataFrame, qrels: pl.DataFrame, general_passages: pl.DataF
     drop("no_positive", set(train["query_id"]) - set(pairs["query_id"]))
     drop("repeated", _repeated(train, pairs))
     boilerplate = _asked_of_others(held, train, rule.leak_threshold)
-    held = held.filter(~pl.col("query_id").is_in(list(boilerplate)))
+    held = held.filter(~pl.col("query_id").is_in(boilerplate["held_id"].to_list()))
     repeating = _dev_like_test(held, rule.leak_threshold)
-    held = held.filter(~pl.col("query_id").is_in(list(repeating)))
-    drop("near_duplicate_of_held_out", _leaking(train, held, rule.leak_threshold))
+    held = held.filter(~pl.col("query_id").is_in(repeating["query_id"].to_list()))
+    leaking = _leaking(train, held, rule.leak_threshold, "training")
+    drop("near_duplicate_of_held_out", set(leaking["query_id"]))
     if rule.several_answers != "keep":
         further, vague = _several_answers(pairs, qrels, corpus, rule)
         pairs = pl.concat([pairs, further])
@@ -156,7 +158,8 @@ def mixed(queries: pl.DataFrame, qrels: pl.DataFrame, general_passages: pl.DataF
         drop("held_out_document", _of_held_out_documents(pairs, qrels, held, corpus))
     if rule.round_trip_rank and corpus.passages.height >= rule.round_trip_min_passages:
         drop("failed_round_trip", _beyond_rank(pairs, corpus, rule.round_trip_rank))
-    drop("beyond_general_share", _surplus_general(train, rule.general_share))
+    asked = _general_asked(train, rule)
+    drop("beyond_general_share", _surplus_general(train, asked))
     held_qrels = qrels.filter(pl.col("query_id").is_in(held["query_id"].to_list()))
     judged_no = qrels.filter(pl.col("grade") == 0, pl.col("query_id").is_in(train["query_id"].to_list()))
     used = dict(sorted(train.group_by("origin").len().iter_rows()))
@@ -167,23 +170,23 @@ def mixed(queries: pl.DataFrame, qrels: pl.DataFrame, general_passages: pl.DataF
         "passages": pairs["target_id"].n_unique(),
         **({} if rule.several_answers == "keep" else {"further_answers": further.height}),
         "dropped": {reason: by_origin for reason, by_origin in drops.items() if by_origin},
-        "held_out_dropped": len(boilerplate),
-        "dev_near_duplicate_of_test": {kind: list(repeating.values()).count(kind) for kind in _KINDS},
+        "held_out_dropped": boilerplate["held_id"].n_unique(),
+        "dev_near_duplicate_of_test": repeating["query_id"].n_unique(),
         "held_out": {f"{o} {s}": n for o, s, n in held.group_by("origin", "split").len().sort("origin", "split").iter_rows()},
         "round_trip": bool(rule.round_trip_rank and corpus.passages.height >= rule.round_trip_min_passages),
+        "general_queries": {"asked": asked, "got": used.get("general", 0)},
         "general_passages": general_passages.height,
         "judgments_of_no_query": strays,
     }
-    if boilerplate and not held.filter(pl.col("split") == "test").height:
+    if boilerplate.height and not held.filter(pl.col("split") == "test").height:
         raise InputError(
             "mix: every synthetic test query asks what a training query of another document asks too (boilerplate); write "
             "judgments for a real test, or raise mix.leak_threshold"
         )
     if not any(origin != "general" for origin in used):
         raise InputError(f"mix: no domain query is left to train on; offered {offered}, dropped {counts['dropped']}")
-    return Mixed(
-        pl.concat([train, held]), pl.concat([pairs, judged_no, held_qrels]).unique(["query_id", "target_id", "unit"]), counts
-    )
+    judged = pl.concat([pairs, judged_no, held_qrels]).unique(["query_id", "target_id", "unit"])
+    return Mixed(pl.concat([train, held]), judged, pl.concat([boilerplate, repeating, leaking]), counts)
 
 
 def _with_experts_word(qrels: pl.DataFrame) -> pl.DataFrame:
@@ -225,29 +228,27 @@ def _repeated(train: pl.DataFrame, pairs: pl.DataFrame) -> set[str]:
     return set(both.filter(~pl.struct("text", "targets").is_first_distinct())["query_id"])
 
 
-def _asked_of_others(held: pl.DataFrame, train: pl.DataFrame, threshold: float) -> set[str]:
+def _asked_of_others(held: pl.DataFrame, train: pl.DataFrame, threshold: float) -> pl.DataFrame:
     """Held-out synthetic queries that nearly repeat a synthetic one of another document: boilerplate, which tests nothing."""
     made = pl.col("origin").is_in(_MADE)
-    return _leaking(held.filter(made), train.filter(made), threshold)
+    return _leaking(train.filter(made), held.filter(made), threshold, "held-out")
 
 
-def _dev_like_test(held: pl.DataFrame, threshold: float) -> dict[str, str]:
-    """Dev queries that repeat a test query of any origin, with the worst kind of each.
+def _dev_like_test(held: pl.DataFrame, threshold: float) -> pl.DataFrame:
+    """Dev queries that repeat a test query of any origin, as the table `leaks`.
 
     Early stopping and the choice of weights go by dev: with such queries in it they would be chosen for the test. The test stays.
     """
     dev, test = (held.filter(pl.col("split") == split) for split in ("dev", "test"))
-    texts, others = dev["text"].to_list(), test["text"].to_list()
-    same, plain = set(others), set(map(normalised, others))
-    near = {at for at, _, _ in duplicates.near_duplicates(texts, others, threshold)}
-    kinds = ("exact" if one in same else "normalised" if normalised(one) in plain else "near-duplicate" for one in texts)
-    return {name: kind for at, (name, kind) in enumerate(zip(dev["query_id"], kinds, strict=True)) if at in near}
+    return _leaking(dev, test, threshold, "dev")
 
 
-def _leaking(train: pl.DataFrame, held: pl.DataFrame, threshold: float) -> set[str]:
-    ids = train["query_id"].to_list()
-    found = duplicates.near_duplicates(train["text"].to_list(), held["text"].to_list(), threshold)
-    return {ids[at] for at, _, _ in found}
+def _leaking(
+    queries: pl.DataFrame, held: pl.DataFrame, threshold: float, left_out: Literal["training", "dev", "held-out"]
+) -> pl.DataFrame:
+    """The table `leaks` of the queries that are near-duplicates of held-out ones."""
+    pairs = duplicates.near_duplicates(queries["text"].to_list(), held["text"].to_list(), threshold)
+    return leaks(queries, held, pairs, left_out=left_out)
 
 
 def _of_held_out_documents(pairs: pl.DataFrame, qrels: pl.DataFrame, held: pl.DataFrame, corpus: Corpus) -> set[str]:
@@ -312,8 +313,12 @@ def _beyond_rank(pairs: pl.DataFrame, corpus: Corpus, most: int) -> set[str]:
     }
 
 
-def _surplus_general(train: pl.DataFrame, share: float) -> set[str]:
-    """General queries beyond `share` of the domain's number, chosen by a hash of their id."""
+def _general_asked(train: pl.DataFrame, rule: MixRule) -> int:
+    """How many general queries the share of the domain's comes to; there may be fewer."""
+    return round(rule.general_share * train.filter(pl.col("origin") != "general").height) if rule.weights["general"] else 0
+
+
+def _surplus_general(train: pl.DataFrame, asked: int) -> set[str]:
+    """General queries beyond the number asked for, chosen by a hash of their id."""
     general = train.filter(pl.col("origin") == "general")["query_id"].to_list()
-    kept = round(share * (train.height - len(general)))
-    return set(sorted(general, key=lambda one: hashlib.sha256(one.encode()).hexdigest())[kept:])
+    return set(sorted(general, key=lambda one: hashlib.sha256(one.encode()).hexdigest())[asked:])

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,7 @@ def manifest(
 
 def card(found: Mapping[str, Any]) -> str:
     """The model card: what the model is for, how to use it, what it was trained on and under which licences."""
-    licences = "\n".join(f"- {name}: {text}" for name, text in sorted(found["training"]["licences"].items()))
+    licences = "\n".join(f"- {_plain(name)}: {text}" for name, text in sorted(found["training"]["licences"].items()))
     widths = ", ".join(str(width) for width in found["widths"])
     return f"""---
 library_name: sentence-transformers
@@ -141,6 +142,11 @@ def write_manifest(release: Path, found: Mapping[str, Any]) -> None:
     """Put manifest and model card into the release."""
     atomic.write_text(release / "README.md", card(found))
     atomic.write_text(release / MANIFEST, json.dumps(found, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def _plain(name: str) -> str:
+    """A name in Markdown whose stars, underscores and brackets are no markup."""
+    return re.sub(r"([\\`*_\[\]<>])", r"\\\1", name)
 
 
 def _sha256(path: Path) -> str:
