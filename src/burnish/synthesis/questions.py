@@ -9,6 +9,7 @@ from burnish.synthesis.contents import QUERIES_SCHEMA, SCORES_SCHEMA, Parsed, pa
 from burnish.synthesis.prompt import Prompt, Question, harmless
 from burnish.synthesis.replies import Reply, ReplyStore
 from burnish.synthesis.reply_language import off_language
+from burnish.synthesis.shards import Damage
 from burnish.synthesis.subjects import Subject
 
 FOUND = ("replayed", "replayed_by_document", "from_store", "without_reply")  # how a reply was found
@@ -69,6 +70,11 @@ class Replies:
         for reply in sorted(recorded, key=lambda one: one.status != "ok"):
             self._by_text.setdefault(_text(reply.request), reply)
             self._by_place.setdefault(_place(reply.request), reply)
+
+    @property
+    def damaged(self) -> list[Damage]:
+        """The files of both stores that have lost replies."""
+        return [*self._recorded.damaged, *self.paid.damaged]
 
     def about(self, one: Question) -> tuple[Reply | None, str]:
         """The reply that serves a request for queries, and how it was found (FOUND).
