@@ -31,7 +31,7 @@ from burnish.synthesis.service import Service
 from burnish.synthesis.settings import Settings
 from burnish.synthesis.shards import Damage
 from burnish.tables import DOCUMENTS, PASSAGES, QRELS, QUERIES
-from handmade import SUBJECTS, corpus, documents_of, made, plan, record, settings, table
+from handmade import PHRASES, SUBJECTS, corpus, documents_of, made, plan, record, settings, table
 
 ROOT = Path(__file__).parent.parent
 SECRET = "sk-test-0123456789-not-to-be-seen"
@@ -148,7 +148,10 @@ def test_a_reply_recorded_for_other_text_serves_the_same_place(tmp_path: Path) -
 def test_a_reply_to_another_prompt_does_not_serve(tmp_path: Path) -> None:
     """A new prompt is a new question: what the old one recorded is not passed off as its answer."""
     record(
-        tmp_path / "recorded", corpus(1), {"Frames": '["keep columns"]'}, settings(prompt=Prompt("q.txt", "Other: {excerpt}"))
+        tmp_path / "recorded",
+        corpus(1),
+        {"Frames": '["keep columns"]'},
+        settings(prompt=Prompt("q.txt", "Other: {excerpt}", PHRASES)),
     )
     assert made(tmp_path, corpus(1), settings()).counts["without_reply"] == 1
 

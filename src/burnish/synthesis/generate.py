@@ -72,7 +72,7 @@ class _Work:
             "max_output_tokens": chosen.max_output_tokens,
             "temperature": chosen.temperature,
         }
-        shown = written(self.inputs.examples)
+        shown = written(self.inputs.examples, chosen.prompt.phrases)
         asked = [
             question(chosen.prompt, one, model=chosen.model, parameters=parameters, examples=shown) for one in self.subjects
         ]

@@ -26,7 +26,7 @@ def question(prompt: Prompt, subject: Subject, *, model: str, parameters: Mappin
         parameters: count, max_output_tokens and temperature.
         examples: few-shot examples as the prompt shows them; empty for none.
     """
-    values = {**subject.values(), "count": str(parameters["count"]), "examples": examples}
+    values = {**subject.values(prompt.phrases), "count": str(parameters["count"]), "examples": examples}
     message = prompt.message(subject.excerpts, values)
     ways = {**subject.ways, **({"examples": _digest(examples)} if examples else {})}
     request = _request(prompt, subject, message, model, parameters)
@@ -38,7 +38,9 @@ def judge_question(
 ) -> Question:
     """The request for a judge's scores of `queries`: do the subject's excerpts answer them?"""
     listed = "\n".join(f"{number}. {harmless(query)}" for number, query in enumerate(queries, 1))
-    message = prompt.message(subject.excerpts, {**subject.values(), "queries": listed, "count": str(len(queries))})
+    message = prompt.message(
+        subject.excerpts, {**subject.values(prompt.phrases), "queries": listed, "count": str(len(queries))}
+    )
     return Question(message, _request(prompt, subject, message, model, parameters), SCORES_SCHEMA)
 
 
