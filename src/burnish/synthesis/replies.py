@@ -75,7 +75,7 @@ class ReplyStore:
         self.damaged = shards.taken(folder, _parsed, self._keep)
 
     def refresh(self) -> bool:
-        """Read again what other processes may have kept meanwhile; whether anything is new."""
+        """Read again what other processes may have kept meanwhile; whether anything is new. A million replies take a minute."""
         before = len(self), self.damaged
         self.damaged = shards.taken(self._folder, _parsed, self._keep)
         return (len(self), self.damaged) != before
