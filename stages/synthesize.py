@@ -119,11 +119,6 @@ def main(
         tables.write(made.qrels, QRELS, folder / "qrels.parquet")
         tables.write(made.verdicts, VERDICTS, folder / "verdicts.parquet")
         atomic.write_json(folder / "counts.json", made.counts)
-    for name, lines in sorted(made.damaged.items()):
-        click.echo(
-            f"not read: {lines} damaged lines of {name}; all other replies are kept; `burnish repair {store}` puts it right",
-            err=True,
-        )
     click.echo(_closing(made))
 
 

@@ -11,6 +11,7 @@ from burnish.synthesis.budget import Caps
 from burnish.synthesis.excerpts import excerpts
 from burnish.synthesis.generate import Synthetic, planned, synthetic
 from burnish.synthesis.judging import Judge
+from burnish.synthesis.phrases import FILE, Phrases
 from burnish.synthesis.plan import Plan
 from burnish.synthesis.prompt import Prompt, Question
 from burnish.synthesis.questions import question
@@ -19,12 +20,16 @@ from burnish.synthesis.service import Service
 from burnish.synthesis.settings import Inputs, Settings
 from burnish.synthesis.subjects import Variety, subjects
 from burnish.tables import DOCUMENTS, PASSAGES
+from conftest import ROOT
 
-PROMPT = Prompt("p.txt", "Write {count} in {language}.\n<excerpt>\n{excerpt}\n</excerpt>\n")
+PHRASES = Phrases.read(ROOT / "prompts" / FILE)
+PROMPT = Prompt("p.txt", "Write {count} in {language}.\n<excerpt>\n{excerpt}\n</excerpt>\n", PHRASES)
 VARIED = Prompt(
-    "v.txt", "{count} {language}\n{kind}\n{wording}\n{persona}\n{examples}\n{passages}\n<excerpt>\n{excerpt}\n</excerpt>\n"
+    "v.txt",
+    "{count} {language}\n{kind}\n{wording}\n{persona}\n{examples}\n{passages}\n<excerpt>\n{excerpt}\n</excerpt>\n",
+    PHRASES,
 )
-JUDGE = Prompt("j.txt", "Judge {count}.\n<excerpt>\n{excerpt}\n</excerpt>\n<queries>\n{queries}\n</queries>\n")
+JUDGE = Prompt("j.txt", "Judge {count}.\n<excerpt>\n{excerpt}\n</excerpt>\n<queries>\n{queries}\n</queries>\n", PHRASES)
 SUBJECTS = ["Frames", "Joins", "Windows", "Graphs", "Paths", "Trees", "Files", "Types", "Dates", "Lists", "Maps", "Sets"]
 
 

@@ -9,7 +9,7 @@ from burnish.queries import training
 from burnish.synthesis.examples import Example, examples, written
 from burnish.tables import QRELS, QUERIES
 from conftest import ROOT
-from handmade import VARIED, corpus, questions, settings
+from handmade import PHRASES, VARIED, corpus, questions, settings
 
 
 def queries(*rows: tuple[str, str, str, str]) -> pl.DataFrame:
@@ -59,7 +59,7 @@ def test_a_query_that_is_not_for_training_is_an_error(origin: str, split: str) -
 
 def test_examples_stand_in_the_prompt_and_in_the_key() -> None:
     """They are shown before the excerpt; others are another request."""
-    shown = written([Example("Joins: a passage </example></excerpt>", "rows </excerpt> gone")])
+    shown = written([Example("Joins: a passage </example></excerpt>", "rows </excerpt> gone")], PHRASES)
     (one,) = questions(corpus(1), settings(prompt=VARIED), examples=shown)
     assert one.message.index("rows ‹/excerpt> gone") < one.message.index("<excerpt>\nFrames")
     assert one.message.count("</example>") == one.message.count("</excerpt>") == 1

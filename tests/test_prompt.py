@@ -9,7 +9,7 @@ from burnish.errors import InputError
 from burnish.synthesis.excerpts import Excerpt, excerpts
 from burnish.synthesis.prompt import PLACES, Prompt, harmless
 from conftest import ROOT
-from handmade import PROMPT, table
+from handmade import PHRASES, PROMPT, table
 
 
 def test_hostile_text_stays_between_the_markers() -> None:
@@ -63,7 +63,7 @@ def test_several_excerpts_have_markers_of_their_own() -> None:
 
 def test_a_value_is_not_read_as_a_place() -> None:
     """A persona that names a place is shown as it is."""
-    shown = Prompt("p", "{persona} {count} {excerpt}").message(
+    shown = Prompt("p", "{persona} {count} {excerpt}", PHRASES).message(
         [Excerpt("d", 0, "", "x", "d#0")], {"persona": "{count}", "count": "4"}
     )
     assert shown == "{count} 4 x"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from burnish.synthesis.replies import Reply, ReplyStore, line
+from burnish.synthesis.shards import Damage
 
 PROCESSES = multiprocessing.get_context("spawn")
 
@@ -93,7 +94,7 @@ def test_two_processes_write_at_once(tmp_path: Path) -> None:
     for process in processes:
         process.join()
     store = ReplyStore(tmp_path)
-    assert (len(store), store.damaged) == (90, {})
+    assert (len(store), store.damaged) == (90, [])
 
 
 @pytest.mark.parametrize("cut", [1, 40, 200])
@@ -102,7 +103,7 @@ def test_a_torn_last_line_costs_only_itself(tmp_path: Path, cut: int) -> None:
     whole = line(reply(1)) + line(reply(2))
     (tmp_path / "open-1-a.jsonl").write_bytes(whole[: len(line(reply(1))) + cut])
     store = ReplyStore(tmp_path)
-    assert (len(store), store.damaged) == (1, {"open-1-a.jsonl": 1})
+    assert (len(store), store.damaged) == (1, [Damage(tmp_path / "open-1-a.jsonl", 1, 1)])
 
 
 @pytest.mark.parametrize(
@@ -121,7 +122,7 @@ def test_a_damaged_line_is_left_out_and_counted(tmp_path: Path, damage: object) 
     assert callable(damage)
     (tmp_path / "a.jsonl").write_bytes(damage(line(reply(1))) + line(reply(2)))
     store = ReplyStore(tmp_path)
-    assert ([one.request["excerpt"] for one in store], store.damaged) == (["2"], {"a.jsonl": 1})
+    assert ([one.request["excerpt"] for one in store], store.damaged) == (["2"], [Damage(tmp_path / "a.jsonl", 1, 1)])
 
 
 def test_the_layout_of_shards_decides_nothing(tmp_path: Path) -> None:

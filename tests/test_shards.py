@@ -64,7 +64,7 @@ def test_a_line_that_is_being_written_is_no_loss(tmp_path: Path) -> None:
     writer = shards.Writer(tmp_path)
     writer.append(lines(1))
     writer.append(lines(2)[:40])
-    assert (numbers(tmp_path), ReplyStore(tmp_path).damaged) == (["1"], {})
+    assert (numbers(tmp_path), ReplyStore(tmp_path).damaged) == (["1"], [])
     writer.append(lines(2)[40:])
     assert numbers(tmp_path) == ["1", "2"]
     writer.close()
@@ -73,7 +73,7 @@ def test_a_line_that_is_being_written_is_no_loss(tmp_path: Path) -> None:
 def test_a_last_line_without_its_end_is_sound(tmp_path: Path) -> None:
     """A whole reply counts, even where an editor or a power cut took the line break."""
     (tmp_path / "recorded.jsonl").write_bytes(lines(1, 2)[:-1])
-    assert (numbers(tmp_path), ReplyStore(tmp_path).damaged) == (["1", "2"], {})
+    assert (numbers(tmp_path), ReplyStore(tmp_path).damaged) == (["1", "2"], [])
 
 
 def cut_at_a_line(content: bytes) -> bytes:
@@ -99,11 +99,11 @@ def test_a_damaged_shard_is_told_and_repaired(tmp_path: Path, damage: Callable[[
     shard = named(tmp_path, lines(1, 2, 3))
     shard.write_bytes(damage(shard.read_bytes()))
     broken, before = shard.read_bytes(), other.stat().st_mtime_ns
-    assert ReplyStore(tmp_path).damaged == {shard.name: 1}
+    assert ReplyStore(tmp_path).damaged == [shards.Damage(shard, len(left) - 1, 1)]
     done = replies.repair(tmp_path)
     assert done[shard.name] == shards.Repaired(len(left) - 1, 1, tmp_path / "damaged" / shard.name)
     assert (tmp_path / "damaged" / shard.name).read_bytes() == broken
-    assert (numbers(tmp_path), ReplyStore(tmp_path).damaged, other.stat().st_mtime_ns) == (left, {}, before)
+    assert (numbers(tmp_path), ReplyStore(tmp_path).damaged, other.stat().st_mtime_ns) == (left, [], before)
     assert replies.repair(tmp_path) == {}
 
 
@@ -112,9 +112,9 @@ def test_a_torn_end_of_a_killed_process_is_repaired(tmp_path: Path) -> None:
     (tmp_path / "open-1-a.jsonl").write_bytes(lines(1, 2)[:-30])
     with ReplyStore(tmp_path) as store:
         store.put(reply(3))
-    assert ReplyStore(tmp_path).damaged == {"open-1-a.jsonl": 1}
+    assert ReplyStore(tmp_path).damaged == [shards.Damage(tmp_path / "open-1-a.jsonl", 1, 1)]
     replies.repair(tmp_path)
-    assert (numbers(tmp_path), ReplyStore(tmp_path).damaged) == (["1", "3"], {})
+    assert (numbers(tmp_path), ReplyStore(tmp_path).damaged) == (["1", "3"], [])
     assert {path.name for path in tmp_path.glob("*.jsonl")} == {
         f"{hashlib.sha256(content).hexdigest()}.jsonl" for content in (lines(1), lines(3))
     }
@@ -132,7 +132,7 @@ def test_a_full_disk_leaves_no_half_of_a_line(tmp_path: Path) -> None:
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
         store.put(reply(3))
-    assert (numbers(tmp_path), ReplyStore(tmp_path).damaged) == (["1", "3"], {})
+    assert (numbers(tmp_path), ReplyStore(tmp_path).damaged) == (["1", "3"], [])
 
 
 def test_stores_are_merged_by_putting_their_files_together(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from burnish.errors import InputError
 from burnish.synthesis.excerpts import excerpts
 from burnish.synthesis.prompt import Prompt
 from burnish.synthesis.replies import Reply, ReplyStore
-from burnish.synthesis.subjects import KINDS, Subject, subjects
-from handmade import PROMPT, SUBJECTS, VARIED, VARIETY, corpus, made, questions, record, settings, table
+from burnish.synthesis.subjects import Subject, subjects
+from handmade import PHRASES, PROMPT, SUBJECTS, VARIED, VARIETY, corpus, made, questions, record, settings, table
 
 LONG = table(*((name, name, "", f"{name} part {part}. " * 3) for name in SUBJECTS for part in range(4)))
 
@@ -54,14 +54,14 @@ def test_the_prompt_is_told_the_ways() -> None:
     """Kind, wording, persona and language stand in the message; where a knob is not in use, a neutral word does."""
     chosen = settings(prompt=VARIED, kinds=["symptom"], wordings=["own"], personas=["a nurse"], language="de")
     (one,) = questions(corpus(1), chosen)
-    assert KINDS["symptom"] in one.message
+    assert PHRASES.kinds.symptom in one.message
     assert "everyday words" in one.message
     assert "a nurse" in one.message
     assert one.message.startswith("4 de\n")
     assert one.request["ways"] == {"kind": "symptom", "wording": "own", "persona": "a nurse", "language": "de"}
     (plain,) = questions(corpus(1), settings(prompt=VARIED))
     assert "{" not in plain.message
-    assert KINDS[""] in plain.message
+    assert PHRASES.kinds.any in plain.message
 
 
 def test_another_way_is_another_reply(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_language_of_the_knob_is_the_queries_language(tmp_path: Path) -> None:
         ({"kinds": ["keywords"]}, r"\{kind\}.*synthesize\.kinds"),
         ({"wordings": ["own"]}, r"\{wording\}.*synthesize\.wordings"),
         ({"personas": ["a nurse"]}, r"\{persona\}.*synthesize\.personas"),
-        ({"language": "de", "prompt": Prompt("q", "{excerpt}")}, r"\{language\}.*synthesize\.language"),
+        ({"language": "de", "prompt": Prompt("q", "{excerpt}", PHRASES)}, r"\{language\}.*synthesize\.language"),
         ({"passages_per_query": 2}, r"\{passages\}.*synthesize\.passages_per_query"),
         ({"passages_per_query": 3, "max_passages_per_query": 2, "prompt": VARIED}, "max_passages_per_query"),
     ],

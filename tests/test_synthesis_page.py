@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from burnish import tables
 from burnish.cli import cli
 from burnish.errors import InputError
-from burnish.synthesis.subjects import KINDS, WORDINGS
+from burnish.synthesis.phrases import Kinds, Wordings
 from burnish.tables import DOCUMENTS, PASSAGES
 from conftest import ROOT
 from handmade import corpus, documents_of
@@ -41,8 +41,8 @@ def test_the_fragment_has_every_knob_of_its_sections() -> None:
         for name, part in knobs.items():
             if isinstance(part, dict) and name != "prices":
                 assert set(part) == set(PARAMS[section][name])
-    assert {"", *FRAGMENT["synthesize"]["kinds"]} == set(KINDS)
-    assert {"", *FRAGMENT["synthesize"]["wordings"]} == set(WORDINGS)
+    assert {"any", *FRAGMENT["synthesize"]["kinds"]} == set(Kinds.model_fields)
+    assert {"any", *FRAGMENT["synthesize"]["wordings"]} == set(Wordings.model_fields)
 
 
 def test_the_fragment_runs(repository: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,13 +1,17 @@
 """Few-shot examples: judged training queries that show a language model what users ask here."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
 from burnish.errors import InputError
+from burnish.synthesis.phrases import Phrases
 from burnish.synthesis.prompt import harmless
+
+_PLACE = re.compile(r"\{(passage|query)\}")
 
 
 @dataclass(frozen=True)
@@ -52,12 +56,17 @@ def examples(
     return [Example(shown[answers[one]], texts[one]) for one in chosen]
 
 
-def written(chosen: Sequence[Example]) -> str:
+def written(chosen: Sequence[Example], phrases: Phrases) -> str:
     """The examples as a prompt shows them; nothing for none."""
     if not chosen:
         return ""
-    shown = [f"<example>\n{harmless(one.passage)}\n</example>\nQuery: {harmless(one.query)}" for one in chosen]
-    return "What real users of these documents typed, and the passage that each of them needed:\n\n" + "\n\n".join(shown)
+    return "\n\n".join([phrases.examples, *(_shown(one, phrases.example) for one in chosen)])
+
+
+def _shown(one: Example, template: str) -> str:
+    """Both places are filled at once: what a passage says is not read as one."""
+    values = {"passage": harmless(one.passage), "query": harmless(one.query)}
+    return _PLACE.sub(lambda place: values[place[1]], template)
 
 
 def _reject_held_out(queries: pl.DataFrame) -> None:

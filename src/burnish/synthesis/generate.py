@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -24,6 +24,7 @@ from burnish.synthesis.replies import STATUSES, Reply, ReplyStore, Status
 from burnish.synthesis.rounds import Round, complete
 from burnish.synthesis.settings import Inputs, Settings, check
 from burnish.synthesis.subjects import Subject, Variety, subjects
+from burnish.synthesis.turns import turn
 from burnish.tables import VERDICTS
 
 _TYPICAL = "x" * 60  # stands for a query that is not written yet, in the plan of what the judge will be asked
@@ -31,7 +32,7 @@ _TYPICAL = "x" * 60  # stands for a query that is not written yet, in the plan o
 
 @dataclass(frozen=True)
 class Synthetic:
-    """The tables, their counts, and what differs from run to run: requests, dollars, unreadable lines of the stores."""
+    """The tables, their counts, and what differs from run to run: requests and dollars."""
 
     queries: pl.DataFrame
     qrels: pl.DataFrame
@@ -39,7 +40,6 @@ class Synthetic:
     counts: dict[str, Any]
     asked: int
     dollars: float
-    damaged: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class _Work:
             "max_output_tokens": chosen.max_output_tokens,
             "temperature": chosen.temperature,
         }
-        shown = written(self.inputs.examples)
+        shown = written(self.inputs.examples, chosen.prompt.phrases)
         asked = [
             question(chosen.prompt, one, model=chosen.model, parameters=parameters, examples=shown) for one in self.subjects
         ]
@@ -90,15 +90,19 @@ def synthetic(inputs: Inputs, settings: Settings, tell: Callable[[Plan], None]) 
     Args:
         inputs: what queries are made from.
         settings: the knobs.
-        tell: is given the plan before anything is asked.
+        tell: is given the plan before anything is asked, and another one where a wait for another process changed it.
 
     Raises:
-        InputError: too many replies are bad, or the service cannot be used with these knobs.
+        InputError: too many replies are bad, the service cannot be used with these knobs, or a file of replies is damaged
+            and some would be asked for.
         UnfinishedError: the service stopped answering, a cap was reached, or too few excerpts have a reply.
     """
-    with _opened(inputs, settings) as (work, damaged):
-        tell(_planned(work))
-        drafts = PROVIDERS[settings.provider](work)
+    with _opened(inputs, settings) as work:
+        plan = _planned(work)
+        tell(plan)
+        asks = settings.provider == "openai" and plan.requests > 0
+        with _turn(work, plan, tell) if asks else nullcontext():
+            drafts = PROVIDERS[settings.provider](work)
     queries, qrels, dropped = query_tables(drafts.made, origin=drafts.origin, max_passages=settings.max_passages_per_query)
     counts = {
         "documents": len({one.first.document_id for one in work.subjects}),
@@ -115,27 +119,41 @@ def synthetic(inputs: Inputs, settings: Settings, tell: Callable[[Plan], None]) 
         (query_id, drafts.scores.get(spelling(text))) for query_id, text in queries.select("query_id", "text").iter_rows()
     ]
     verdicts = pl.DataFrame(scores, VERDICTS.columns, orient="row").drop_nulls()
-    return Synthetic(queries, qrels, verdicts, counts, work.budget.requests, work.budget.dollars, damaged)
+    return Synthetic(queries, qrels, verdicts, counts, work.budget.requests, work.budget.dollars)
 
 
 def planned(inputs: Inputs, settings: Settings) -> Plan:
     """What `synthetic` would ask for, and what that would cost; nobody is asked and nothing is written."""
-    with _opened(inputs, settings) as (work, _):
+    with _opened(inputs, settings) as work:
         return _planned(work)
 
 
 @contextmanager
-def _opened(inputs: Inputs, settings: Settings) -> Iterator[tuple[_Work, dict[str, int]]]:
-    """(the run, unreadable lines of the stores by shard), after all that can be checked beforehand."""
+def _opened(inputs: Inputs, settings: Settings) -> Iterator[_Work]:
+    """The run, after all that can be checked beforehand."""
     check(settings, inputs)
     languages = dict(inputs.documents.select("document_id", "language").iter_rows())
     if unknown := sorted(set(inputs.passages["document_id"].unique()) - set(languages)):
         raise InputError(f"passages name document {unknown[0]!r}, which documents lacks; run extract again")
     cut = excerpts(inputs.passages, characters=settings.excerpt_characters, per_document=settings.excerpts_per_document)
     with ReplyStore(inputs.recorded) as recorded, ReplyStore(inputs.store) as paid:
-        damaged = {**recorded.damaged, **paid.damaged}
         about = subjects(cut, languages, settings.variety)
-        yield _Work(inputs, settings, about, Replies(recorded, paid), Budget(settings.caps)), damaged
+        yield _Work(inputs, settings, about, Replies(recorded, paid), Budget(settings.caps))
+
+
+@contextmanager
+def _turn(work: _Work, plan: Plan, tell: Callable[[Plan], None]) -> Iterator[None]:
+    """The turn to ask with the store of paid replies, once nothing of `plan` may be paid for already.
+
+    What another process paid for between the plan and the turn makes another plan.
+    """
+    plan.check_whole()
+    with turn(work.inputs.store):
+        if work.replies.paid.refresh():
+            again = _planned(work)
+            tell(again)
+            again.check_whole()
+        yield
 
 
 def _planned(work: _Work) -> Plan:
@@ -154,7 +172,8 @@ def _planned(work: _Work) -> Plan:
             ]
             parts.append(part("judge", judge.model, known, later, max_output_tokens=judge.max_output_tokens))
     documents = len({one.first.document_id for one in work.subjects})
-    return Plan(documents, len(work.subjects), settings.provider, parts, settings.caps, settings.service)
+    damaged = work.replies.damaged
+    return Plan(documents, len(work.subjects), settings.provider, parts, settings.caps, settings.service, damaged)
 
 
 def _replayed(work: _Work) -> _Drafts:

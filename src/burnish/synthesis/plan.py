@@ -1,15 +1,18 @@
 """The plan: what would be asked for, what it costs and how long it takes, before a cent is spent."""
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from burnish.errors import InputError
 from burnish.synthesis.budget import Caps
 from burnish.synthesis.prompt import Question
 from burnish.synthesis.questions import FOUND
 from burnish.synthesis.replies import Reply
 from burnish.synthesis.rounds import Round
 from burnish.synthesis.service import Service
+from burnish.synthesis.shards import Damage
 from burnish.synthesis.tokens import TokenCounter, token_counter
 
 _SECONDS = 4  # of one reply, for the time that a plan tells; services differ, and take longer for longer replies
@@ -40,7 +43,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run would ask for; nothing where queries are made without a model."""
+    """What a run would ask for; nothing where queries are made without a model.
+
+    Attributes:
+        damaged: files of replies that have lost some.
+    """
 
     documents: int
     excerpts: int
@@ -48,6 +55,12 @@ class Plan:
     parts: list[Part]
     caps: Caps
     service: Service
+    damaged: list[Damage]
+
+    @property
+    def requests(self) -> int:
+        """Requests of all parts."""
+        return sum(one.asked for one in self.parts)
 
     def dollars(self) -> tuple[float, float]:
         """The expected price and the highest possible one, without models that have no price."""
@@ -56,10 +69,9 @@ class Plan:
 
     def seconds(self) -> float:
         """The expected time: what the strictest of the rates allows, or the replies that come in at once."""
-        requests = sum(one.asked for one in self.parts)
         tokens = sum(one.tokens_in + one.tokens_out for one in self.parts)
-        limits = [requests * _SECONDS / self.service.concurrency]
-        limits += [60 * requests / self.service.requests_per_minute] if self.service.requests_per_minute else []
+        limits = [self.requests * _SECONDS / self.service.concurrency]
+        limits += [60 * self.requests / self.service.requests_per_minute] if self.service.requests_per_minute else []
         limits += [60 * tokens / self.service.tokens_per_minute] if self.service.tokens_per_minute else []
         return max(limits)
 
@@ -67,18 +79,52 @@ class Plan:
         """The plan in words, a line for each subject."""
         lines = [f"plan: {self.excerpts} excerpts of {self.documents} documents"]
         if not self.parts:
-            return f"{lines[0]}; provider {self.provider} asks nobody"
+            return "\n".join([f"{lines[0]}; provider {self.provider} asks nobody", *self._losses()])
         for one in self.parts:
             found = ", ".join(f"{one.found.get(way, 0)} {way}" for way in FOUND)
             lines.append(f"  {one.name} by {one.model}: {found} -> {one.asked} requests to make")
             if one.asked:
                 lines.append(f"    {one.tokens_in:,} tokens in, {one.counted}")
                 lines.append(f"    {one.tokens_out:,} tokens out, {one.expected}; {one.most_out:,} at most")
-        if any(one.asked for one in self.parts):
+        if self.requests:
             lines += [self._price(), self._time(), self._caps()]
         if self.provider == "replay":
             lines.append("  provider replay makes no request; openai would make these")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._losses()])
+
+    def check_whole(self) -> None:
+        """Check that nothing would be asked for while replies are lost.
+
+        Which ones a damaged file has lost cannot be read from it, so any question without a reply may be one that was paid for.
+        A good copy of the file costs nothing, and whoever pays decides whether there is one: `repair` says that there is none.
+        A run that asks for nothing goes on, and so does one that replays: neither can pay twice.
+
+        Raises:
+            InputError: a file of replies is damaged, and there are requests to make.
+        """
+        if self.damaged and self.requests:
+            lost = sum(one.lost for one in self.damaged)
+            raise InputError(
+                f"{', '.join(str(one.path) for one in self.damaged)}: expected whole files of replies, found at least {lost} replies "
+                f"lost, which may be among the {self.requests} requests to make and would be paid for again; nothing was asked: put "
+                f"back a good copy (from DVC, Git or another machine) or go on without them by {self._repairs()}, then run again; "
+                "synthesize.provider replay goes on with the replies that can be read"
+            )
+
+    def _losses(self) -> list[str]:
+        """A line for each damaged file, and what to do."""
+        lines = [
+            f"  damaged: {one.path}: {one.sound} replies can be read and are used, at least {one.lost} lost"
+            for one in self.damaged
+        ]
+        if lines:
+            stops = ", before anything is asked: what is lost may be paid for already" if self.requests else ""
+            lines.append(f"    put back a good copy, or leave out what is lost by {self._repairs()}{stops}")
+        return lines
+
+    def _repairs(self) -> str:
+        folders = dict.fromkeys(one.path.parent for one in self.damaged)
+        return " and ".join(f"`burnish repair {shlex.quote(str(folder))}`" for folder in folders)
 
     def _price(self) -> str:
         unpriced = sorted({one.model for one in self.parts if one.model not in self.caps.prices})
@@ -94,9 +140,8 @@ class Plan:
         return f"  time: about {_duration(self.seconds())} ({self.service.concurrency} at once, {_SECONDS} seconds a reply assumed)"
 
     def _caps(self) -> str:
-        requests = sum(one.asked for one in self.parts)
         caps = self.caps
-        told = [f"max_requests {caps.max_requests}" + (" stops it before the end" if requests > caps.max_requests else "")]
+        told = [f"max_requests {caps.max_requests}" + (" stops it before the end" if self.requests > caps.max_requests else "")]
         if caps.max_dollars is None:
             told.append("no max_dollars")
         else:

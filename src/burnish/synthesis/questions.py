@@ -9,6 +9,7 @@ from burnish.synthesis.contents import QUERIES_SCHEMA, SCORES_SCHEMA, Parsed, pa
 from burnish.synthesis.prompt import Prompt, Question, harmless
 from burnish.synthesis.replies import Reply, ReplyStore
 from burnish.synthesis.reply_language import off_language
+from burnish.synthesis.shards import Damage
 from burnish.synthesis.subjects import Subject
 
 FOUND = ("replayed", "replayed_by_document", "from_store", "without_reply")  # how a reply was found
@@ -25,7 +26,7 @@ def question(prompt: Prompt, subject: Subject, *, model: str, parameters: Mappin
         parameters: count, max_output_tokens and temperature.
         examples: few-shot examples as the prompt shows them; empty for none.
     """
-    values = {**subject.values(), "count": str(parameters["count"]), "examples": examples}
+    values = {**subject.values(prompt.phrases), "count": str(parameters["count"]), "examples": examples}
     message = prompt.message(subject.excerpts, values)
     ways = {**subject.ways, **({"examples": _digest(examples)} if examples else {})}
     request = _request(prompt, subject, message, model, parameters)
@@ -37,7 +38,9 @@ def judge_question(
 ) -> Question:
     """The request for a judge's scores of `queries`: do the subject's excerpts answer them?"""
     listed = "\n".join(f"{number}. {harmless(query)}" for number, query in enumerate(queries, 1))
-    message = prompt.message(subject.excerpts, {**subject.values(), "queries": listed, "count": str(len(queries))})
+    message = prompt.message(
+        subject.excerpts, {**subject.values(prompt.phrases), "queries": listed, "count": str(len(queries))}
+    )
     return Question(message, _request(prompt, subject, message, model, parameters), SCORES_SCHEMA)
 
 
@@ -69,6 +72,11 @@ class Replies:
         for reply in sorted(recorded, key=lambda one: one.status != "ok"):
             self._by_text.setdefault(_text(reply.request), reply)
             self._by_place.setdefault(_place(reply.request), reply)
+
+    @property
+    def damaged(self) -> list[Damage]:
+        """The files of both stores that have lost replies."""
+        return [*self._recorded.damaged, *self.paid.damaged]
 
     def about(self, one: Question) -> tuple[Reply | None, str]:
         """The reply that serves a request for queries, and how it was found (FOUND).

@@ -58,12 +58,12 @@ class ReplyStore:
     """An append-only folder of replies, safe for any number of processes and threads at once.
 
     Each process appends to a shard of its own (`shards`), synced after every line: a reply that was paid for outlives
-    `kill -9`. A line that is torn or does not match its checksum is counted in `damaged`; its neighbours are kept.
+    `kill -9`. A line that is torn or does not match its checksum is told in `damaged`; its neighbours are kept.
 
     Every line is held in memory, 0.8 GB for a million replies of 600 bytes.
 
     Attributes:
-        damaged: the number of lines that are lost for certain, by shard name.
+        damaged: the shards that have lost lines, by name.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -73,6 +73,12 @@ class ReplyStore:
         self._writer: Writer | None = None
         self._lock = threading.Lock()
         self.damaged = shards.taken(folder, _parsed, self._keep)
+
+    def refresh(self) -> bool:
+        """Read again what other processes may have kept meanwhile; whether anything is new. A million replies take a minute."""
+        before = len(self), self.damaged
+        self.damaged = shards.taken(self._folder, _parsed, self._keep)
+        return (len(self), self.damaged) != before
 
     def get(self, wanted: str) -> Reply | None:
         """The reply with this key, if there is one."""
@@ -113,6 +119,8 @@ class ReplyStore:
 
     def _keep(self, written: bytes, reply: Reply) -> None:
         """Of two replies with one key keep the better, then the smaller: no order of shards decides it."""
+        if self._found.get(reply.key) == written:
+            return
         standing = self.get(reply.key)
         if standing is None or _rank(reply) < _rank(standing):
             self._found[reply.key] = written

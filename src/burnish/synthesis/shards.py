@@ -24,6 +24,15 @@ _NAMED = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
+class Damage:
+    """A shard that is not whole: the lines in it that can be read, and those that are lost for certain."""
+
+    path: Path
+    sound: int
+    lost: int
+
+
+@dataclass(frozen=True)
 class Repaired:
     """What a repair did with a shard: the lines that it kept and, for certain, lost; and where the damaged file lies now."""
 
@@ -64,8 +73,8 @@ class Writer:
         self._file.close()
 
 
-def taken(folder: Path, read: Callable[[bytes], T | None], take: Callable[[bytes, T], None]) -> dict[str, int]:
-    """Hand each sound line of each shard to `take`; the number of lines that are lost for certain, by shard name.
+def taken(folder: Path, read: Callable[[bytes], T | None], take: Callable[[bytes, T], None]) -> list[Damage]:
+    """Hand each sound line of each shard to `take`; the shards that are damaged, in the order of their names.
 
     A closed shard whose content is not what its name says has lost something, even where each of its lines is sound. The
     last line of a shard that a process still writes may be unfinished, which is no loss.
@@ -75,8 +84,8 @@ def taken(folder: Path, read: Callable[[bytes], T | None], take: Callable[[bytes
         read: what a line says; nothing, where it is not what was once written.
         take: gets a line and what it says. A shard that is closed meanwhile may be read twice.
     """
-    found = {path.name: _lost(path, file, read, take, live=live) for path, file, live in _files(folder)}
-    return {name: lost for name, lost in found.items() if lost}
+    found = [_damage(path, file, read, take, live=live) for path, file, live in _files(folder)]
+    return sorted((one for one in found if one), key=lambda one: one.path)
 
 
 def adopt(folder: Path, read: Callable[[bytes], T | None]) -> None:
@@ -91,7 +100,7 @@ def adopt(folder: Path, read: Callable[[bytes], T | None]) -> None:
                 continue
             if not path.stat().st_size:
                 path.unlink()
-            elif not _lost(path, file, read, _leave, live=False):
+            elif not _damage(path, file, read, _leave, live=False):
                 _name_by_content(path)
 
 
@@ -103,15 +112,15 @@ def repair(folder: Path, read: Callable[[bytes], T | None]) -> dict[str, Repaire
     """
     done: dict[str, Repaired] = {}
     for path, file, live in _files(folder):
-        lost = 0 if live else _lost(path, file, read, _leave, live=False)
-        if not lost:
+        damage = None if live else _damage(path, file, read, _leave, live=False)
+        if not damage:
             continue
         kept = _rewritten(folder, file, read)
         aside = folder / ASIDE / path.name
         aside.parent.mkdir(exist_ok=True)
         path.replace(aside)
         _sync(folder)
-        done[path.name] = Repaired(kept, lost, aside)
+        done[path.name] = Repaired(kept, damage.lost, aside)
     return done
 
 
@@ -133,12 +142,12 @@ def _files(folder: Path) -> Iterator[tuple[Path, BinaryIO, bool]]:
                 yield path, file, live
 
 
-def _lost(
+def _damage(
     path: Path, file: BinaryIO, read: Callable[[bytes], T | None], take: Callable[[bytes, T], None], *, live: bool
-) -> int:
-    """The number of lines of a shard that are lost for certain; the others are handed to `take`."""
+) -> Damage | None:
+    """What a shard has lost, if anything; its sound lines are handed to `take`."""
     digest = hashlib.sha256()
-    lost = 0
+    sound = lost = 0
     for line in file:
         digest.update(line)
         if not line.strip() or (live and not line.endswith(b"\n")):
@@ -147,9 +156,10 @@ def _lost(
         if said is None:
             lost += 1
         else:
+            sound += 1
             take(line, said)
     changed = _NAMED.fullmatch(path.stem) is not None and digest.hexdigest() != path.stem
-    return lost or int(changed)
+    return Damage(path, sound, lost or 1) if lost or changed else None
 
 
 def _leave(line: bytes, said: object) -> None:

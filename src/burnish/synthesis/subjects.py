@@ -6,26 +6,7 @@ from dataclasses import dataclass
 
 from burnish.synthesis.companions import COMPANIONS
 from burnish.synthesis.excerpts import Excerpt
-
-# What a prompt is told for each kind and wording; the empty name stands for none chosen.
-KINDS = {
-    "": "a query of any kind that people type, each of another kind than the one before",
-    "keywords": "two to six keywords and no sentence",
-    "question": "one whole question",
-    "situation": "a question with a concrete situation in it, as somebody asks who is in it",
-    "symptom": "a symptom or a goal in a few terse words, as somebody types who does not know the cause",
-}
-WORDINGS = {
-    "": "the words that such a person would use",
-    "own": "everyday words, avoiding the terms of the text",
-    "official": "the official terms of the field",
-}
-_ANYBODY = "somebody who does not know the documents"
-_PASSAGES = {
-    1: "One passage stands below. It alone answers each query.",
-    2: "Two passages stand below. Each query needs both of them: neither alone answers it.",
-    3: "Three passages stand below. Each query needs all of them: no two alone answer it.",
-}
+from burnish.synthesis.phrases import Phrases
 
 
 @dataclass(frozen=True)
@@ -75,14 +56,14 @@ class Subject:
         """The passages that answer, each once."""
         return list(dict.fromkeys(one.passage_id for one in self.excerpts))
 
-    def values(self) -> dict[str, str]:
+    def values(self, phrases: Phrases) -> dict[str, str]:
         """What the prompt's places for the ways are filled with."""
         return {
             "language": self.language,
-            "kind": KINDS[str(self.ways.get("kind", ""))],
-            "wording": WORDINGS[str(self.ways.get("wording", ""))],
-            "persona": str(self.ways.get("persona", _ANYBODY)),
-            "passages": _PASSAGES[len(self.excerpts)],
+            "kind": getattr(phrases.kinds, str(self.ways.get("kind", "any"))),
+            "wording": getattr(phrases.wordings, str(self.ways.get("wording", "any"))),
+            "persona": str(self.ways.get("persona", phrases.persona)),
+            "passages": phrases.passages[len(self.excerpts) - 1],
         }
 
 
