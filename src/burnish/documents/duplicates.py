@@ -53,7 +53,9 @@ def groups(ids: Sequence[str], signatures: Sequence[RMinHash], threshold: float)
     """
     if not ids:
         return []
-    every = np.fromiter((one.digest() for one in signatures), dtype=np.dtype((np.uint32, _PERMUTATIONS)), count=len(ids))
+    every = np.empty((len(ids), _PERMUTATIONS), np.uint32)
+    for at, one in enumerate(signatures):
+        every[at] = one.digest()
     digests, place = np.unique(every, axis=0, return_inverse=True)
     labels = _components(digests, threshold)[place.reshape(-1)]
     frame = pl.DataFrame({"id": list(ids), "label": labels})
