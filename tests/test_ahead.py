@@ -38,6 +38,7 @@ def test_the_shipped_knobs_pass(tmp_path: Path) -> None:
     [
         ({"export_width": 385}, "export.width: 385 is larger than the model's 384 dimensions; choose at most 384"),
         ({"retrieve_widths": [64, 385]}, "retrieve.widths: 385 is larger than the release's 384 dimensions"),
+        ({"export_width": -1}, "knob `export.width`: Input should be greater than or equal to 0; found -1"),
         ({"export_width": 128}, "retrieve.widths: 256 is larger than the release's 128 dimensions"),
         ({"retrieve_baselines": ["none/such"]}, "retrieve.baselines none/such: no such folder; a hub id needs its commit"),
         ({"retrieve_baselines": ["pypi:none"]}, "retrieve.baselines pypi:none: package 'none' is not installed"),

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from burnish import knobs
 from burnish.embedding import models
@@ -20,7 +21,7 @@ class _Export(Knobs):
 
     model_config = ConfigDict(extra="ignore")
 
-    width: int
+    width: Annotated[int, Field(ge=0)]
 
 
 class _Retrieve(Knobs):

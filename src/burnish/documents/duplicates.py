@@ -11,10 +11,10 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from sklearn.feature_extraction.text import CountVectorizer
 
+from burnish.arrays import Indices
 from burnish.writing import DENSE, UNSPACED, normalised, unspaced
 
 Digests = NDArray[np.uint32]
-Indices = NDArray[np.int64]
 
 _PERMUTATIONS = 128  # standard error of the estimated similarity: at most 1 / sqrt(4 x 128) = 0.044
 _BANDS = 32  # of 4 rows: a pair of similarity 0.8 is missed once in 10 million, (1 - 0.8^4)^32
