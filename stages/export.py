@@ -7,7 +7,7 @@ from typing import Annotated
 import click
 from pydantic import Field
 
-from burnish import atomic, knobs, provenance, tables
+from burnish import ahead, atomic, knobs, provenance, tables
 from burnish.embedding import encoding, models
 from burnish.errors import InputError, run
 from burnish.knobs import Knobs
@@ -46,6 +46,7 @@ def main(params: Path, base: Path, tuned: Path, curves: Path, passages: Path, tr
     set_of = json.loads(general.read_text(encoding="utf-8"))
     code = {"train": provenance.recorded(tuned), "export": provenance.digest(Path(__file__))}
     model = models.load(tuned)
+    ahead.check(params, model.get_embedding_dimension() or 0)
     summary = json.loads((curves / "counts.json").read_text(encoding="utf-8"))
     corpus = tables.read(PASSAGES, passages)
     step = max(1, corpus.height // chosen.proof_passages)

@@ -41,8 +41,14 @@ def main(params: Path, documents: Path, model: Path, out: Path) -> None:
     """Sources -> documents, passages, counts."""
     chosen = knobs.section(params, "extract", ExtractKnobs)
     sizes = Sizes(chosen.max_tokens, chosen.overlap_tokens, chosen.min_tokens)
-    if sizes.overlap >= sizes.most or sizes.minimum > sizes.most:
-        raise InputError("extract: overlap_tokens must be below max_tokens, and min_tokens at most max_tokens")
+    if sizes.overlap >= sizes.most:
+        raise InputError(
+            f"extract.overlap_tokens: expected less than extract.max_tokens, {sizes.most}, found {sizes.overlap}; lower it"
+        )
+    if sizes.minimum > sizes.most:
+        raise InputError(
+            f"extract.min_tokens: expected at most extract.max_tokens, {sizes.most}, found {sizes.minimum}; lower it"
+        )
     with compute.cluster(compute.chosen(params)) as cluster, atomic.folder(out) as made:
         failures = extract(
             pending(chosen.sources, documents),

@@ -43,7 +43,9 @@ class MineKnobs(Knobs):
             InputError: knobs that do not fit together.
         """
         if self.first_rank > self.last_rank:
-            raise InputError(f"mine: first_rank {self.first_rank} is beyond last_rank {self.last_rank}; no rank is left")
+            raise InputError(
+                f"mine.first_rank: expected at most mine.last_rank, {self.last_rank}, found {self.first_rank}; lower it"
+            )
         if len(set(self.miners)) < len(self.miners):
             raise InputError(f"mine.miners: {self.miners} names one twice; name each once")
         given = self.model_dump(exclude={"denoise", "per_query"}) | {"miners": tuple(self.miners)}

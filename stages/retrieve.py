@@ -1,4 +1,4 @@
-"""Search the corpus with every system that is compared: BM25, the base model, the tuned one at each width."""
+"""Search the corpus with every system that is compared: BM25, the base model and the tuned one at each width, other models."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,11 +7,11 @@ import click
 import polars as pl
 from pydantic import Field
 
-from burnish import atomic, knobs, tables
+from burnish import ahead, atomic, knobs, tables
 from burnish.embedding import vectors
-from burnish.errors import InputError, run
+from burnish.errors import run
 from burnish.knobs import Knobs
-from burnish.search import retrieval
+from burnish.search import baselines, retrieval
 from burnish.tables import DOCUMENTS, PASSAGES, QUERIES, RUNS
 
 
@@ -20,7 +20,7 @@ class RetrieveKnobs(Knobs):
 
     depth: Annotated[int, Field(ge=100, le=10_000)]
     widths: Annotated[list[Annotated[int, Field(ge=8)]], Field(min_length=1)]
-    baselines: list[str]
+    baselines: list[Annotated[str, Field(min_length=1)]]
 
 
 @click.command(help=__doc__)
@@ -31,35 +31,35 @@ class RetrieveKnobs(Knobs):
 @click.option("--test", type=click.Path(path_type=Path), required=True, help="Folder of the test queries.")
 @click.option("--base", type=click.Path(path_type=Path), required=True, help="Folder of the base model's vectors.")
 @click.option("--tuned", type=click.Path(path_type=Path), required=True, help="Folder of the tuned model's vectors.")
+@click.option("--store", type=click.Path(path_type=Path), required=True, help="Folder of the vector store.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for runs and counts.")
-def main(params: Path, corpus: Path, documents: Path, general: Path, test: Path, base: Path, tuned: Path, out: Path) -> None:
+def main(params: Path, corpus: Path, documents: Path, general: Path, test: Path, base: Path, tuned: Path, store: Path, out: Path) -> None:  # fmt: skip
     """Vectors -> runs, for every system compared."""
     chosen = knobs.section(params, "retrieve", RetrieveKnobs)
+    others = ahead.baselines(chosen.baselines)
+    full = vectors.width(tuned / "passages.parquet")
+    ahead.check_widths(chosen.widths, full)
     queries = tables.read(QUERIES, test / "queries.parquet")
     is_general = pl.col("origin") == "general"
-    runs, full = [], 0
-    for name, source, asked in (
-        ("passages", corpus, queries.filter(~is_general)),
-        ("general", general, queries.filter(is_general)),
-    ):
-        passages = tables.read(PASSAGES, source)
-        if not asked.height:
-            continue
+    collections = {
+        "passages": (queries.filter(~is_general), tables.read(PASSAGES, corpus)),
+        "general": (queries.filter(is_general), tables.read(PASSAGES, general)),
+    }
+    asked_of = {name: both for name, both in collections.items() if both[0].height}
+    runs: list[pl.DataFrame] = []
+    for system, model in others.items():
+        runs += baselines.runs(system, model, list(asked_of.values()), depth=chosen.depth, store=store)
+    for name, (asked, passages) in asked_of.items():
         runs.append(retrieval.bm25_run(asked, passages, chosen.depth, documents=tables.read(DOCUMENTS, documents)))
         for system, folder in (("base", base), ("tuned", tuned)):
             query_vectors = vectors.read(folder / "queries.parquet", asked["query_id"].to_list())
             passage_vectors = vectors.read(folder / f"{name}.parquet", passages["passage_id"].to_list())
-            full = passage_vectors.shape[1]
-            if system == "base" and max(chosen.widths) > full:
-                raise InputError(
-                    f"retrieve.widths: {max(chosen.widths)} is larger than the model's {full} dimensions; leave it out"
-                )
-            for width in sorted({full, *(one for one in chosen.widths if one < full)}, reverse=True):
-                label = system if width == full else f"{system}@{width}"
+            widest = passage_vectors.shape[1]
+            for width in sorted({widest, *(one for one in chosen.widths if one < widest)}, reverse=True):
+                label = system if width == widest else f"{system}@{width}"
                 runs.append(
                     retrieval.dense_run(label, asked, passages, query_vectors, passage_vectors, width=width, depth=chosen.depth)
                 )
-        runs += [retrieval.baseline_run(baseline, asked, passages, depth=chosen.depth) for baseline in chosen.baselines]
     found = pl.concat(runs)
     with atomic.folder(out) as made:
         tables.write(found, RUNS, made / "runs.parquet")

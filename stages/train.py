@@ -10,7 +10,7 @@ from typing import Annotated
 import click
 from pydantic import Field
 
-from burnish import atomic, knobs, provenance, tables
+from burnish import ahead, atomic, knobs, provenance, tables
 from burnish.embedding import models, vectors
 from burnish.embedding.teachers import Embedder, teacher
 from burnish.errors import InputError
@@ -118,7 +118,9 @@ def main(params: Path, model: Path, corpus: Path, documents: Path, general: Path
         start(chosen, machine, meet, checkpoints)
         return
     launch.join()
-    objectives.check_widths(recipe.widths, models.load(model))
+    base = models.load(model)
+    objectives.check_widths(recipe.widths, base)
+    ahead.check(params, base.get_embedding_dimension() or 0)
     guide = Embedder.at(models.located(chosen.guide, "train.guide"), store) if chosen.guide != "base" else None
     taught = teacher(models.located(chosen.teacher, "train.teacher"), store, "train.teacher") if chosen.teacher else None
     recipe = replace(recipe, guide=guide.digest if guide else "base", teacher=taught.digest if taught else "")

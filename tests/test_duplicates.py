@@ -1,8 +1,12 @@
 """Near-duplicates: what is grouped, whatever the order, and that similarity is the exact Jaccard index."""
 
+import tracemalloc
+from itertools import combinations
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rensa import RMinHashLSH
 
 from burnish.documents import duplicates
 from burnish.writing import normalised
@@ -39,6 +43,39 @@ def test_a_chain_is_one_group() -> None:
     assert set(grouped(texts, 0.7).values()) == {"0"}
     del texts["10"], texts["20"]
     assert set(grouped(texts, 0.7).values()) == {"0", "30"}
+
+
+@given(st.lists(st.lists(st.integers(0, 30), min_size=3, max_size=12), max_size=12), st.sampled_from([0.5, 0.8, 1.0]))
+@settings(max_examples=100, deadline=None)
+def test_groups_are_those_of_all_pairs(ends: list[list[int]], threshold: float) -> None:
+    """Every candidate pair of rensa's own index, compared with one another and joined in any order, gives the same groups."""
+    texts = {f"{at:02}": f"{OTHER} {' '.join(map(str, end))}" for at, end in enumerate(ends)}
+    signatures = [duplicates.signature(text) for text in texts.values()]
+    index = RMinHashLSH(threshold=threshold, num_perm=128, num_bands=32)
+    index.insert_pairs(list(enumerate(signatures)))
+    expected = {name: name for name in texts}
+    for one, other in combinations(range(len(texts)), 2):
+        if other in index.query(signatures[one]) and signatures[one].jaccard(signatures[other]) >= threshold:
+            left, right = sorted((expected[f"{one:02}"], expected[f"{other:02}"]))
+            expected = {name: left if group == right else group for name, group in expected.items()}
+    assert grouped(texts, threshold) == expected
+
+
+def test_ten_thousand_alike_take_no_list_of_pairs() -> None:
+    """5,000 equal documents and 5,000 that differ from one another in a word are one group, beside another one; the 50 million
+    pairs among them would take gigabytes.
+    """
+    words = TEXT.split()
+    texts = {f"a{at:04}": TEXT for at in range(5000)}
+    texts |= {f"b{at:04}": " ".join([*words[:30], f"word{at}", *words[31:]]) for at in range(5000)}
+    texts |= {"c": OTHER, "d": f"{OTHER} of edges"}
+    signatures = [duplicates.signature(text) for text in texts.values()]
+    tracemalloc.start()
+    found = duplicates.groups(list(texts), signatures, 0.7)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found == ["a0000"] * 10_000 + ["c", "c"]
+    assert peak < 100e6
 
 
 def test_case_and_punctuation_make_no_difference() -> None:

@@ -80,3 +80,35 @@ def test_batches_keep_every_text_within_the_budget(lengths: list[int], budget: i
 def test_a_device_has_a_token_budget() -> None:
     """A GPU takes more at once."""
     assert encoding.batch_tokens(torch.device("cuda")) > encoding.batch_tokens(torch.device("cpu")) > 0
+
+
+PLAIN = {"architecture": "x86_64", "avx2": True, "avx512_bf16": False, "amx_bf16": False}
+
+
+def test_a_processor_without_the_instructions_is_not_tried() -> None:
+    """An x86 processor with neither AVX-512 bf16 nor AMX computes in float32, whatever a trial would say."""
+
+    def trial() -> encoding.Durations:
+        pytest.fail("tried")
+
+    assert not encoding.bf16_pays(PLAIN, trial)
+
+
+@pytest.mark.parametrize(
+    "processor", [PLAIN | {"avx512_bf16": True}, PLAIN | {"amx_bf16": True}, {"architecture": "aarch64"}, {}], ids=str
+)
+@pytest.mark.parametrize(
+    ("fp32", "bf16", "expected"),
+    [([2.0, 9.0], [9.0, 1.0], True), ([9.0, 1.0], [2.0, 2.0], False), ([1.0], [1.0], False)],
+)
+def test_the_shortest_of_a_trial_decides(
+    processor: dict[str, object], fp32: list[float], bf16: list[float], expected: bool
+) -> None:
+    """Elsewhere bfloat16 is used if its best time is below float32's; one that other work delayed does not count."""
+    assert encoding.bf16_pays(processor, lambda: (fp32, bf16)) is expected
+
+
+def test_torch_tells_what_decides() -> None:
+    """The flags of an x86 processor are among those that torch names."""
+    found = torch.cpu.get_capabilities()
+    assert found.get("architecture") != "x86_64" or {"avx512_bf16", "amx_bf16"} <= found.keys()

@@ -390,21 +390,44 @@ def test_a_clone_without_data_shows_what_changed(built: Repository, published: s
 
 
 @pytest.mark.parametrize(
-    ("section", "name", "value"), [("train", "learning_rat", 0.1), ("train", "epochs", 0), ("train", "widths", [384, 768])]
+    ("changes", "stage", "told"),
+    [
+        ({"train.learning_rat": 0.1}, "train", "unknown knob `train.learning_rat`"),
+        ({"train.epochs": 0}, "train", "`train.epochs`: Input should be greater than or equal to 1; found 0"),
+        ({"train.widths": [384, 768]}, "train", "train.widths: 768 is larger than the model's 384 dimensions"),
+        ({"train.learning_rate": 2.0e-4, "export.width": 768}, "train", "export.width: 768 is larger than the model's 384"),
+        (
+            {"train.learning_rate": 2.0e-4, "retrieve.widths": [512]},
+            "train",
+            "retrieve.widths: 512 is larger than the release's",
+        ),
+        ({"export.width": 64}, "export", "retrieve.widths: 128 is larger than the release's 64 dimensions"),
+        ({"retrieve.widths": [512]}, "retrieve", "retrieve.widths: 512 is larger than the release's 384 dimensions"),
+        ({"retrieve.baselines": ["models/base"]}, "retrieve", "retrieve.baselines: models/base would be called base"),
+        ({"mine.per_query": -1}, "mine", "`mine.per_query`: Input should be greater than or equal to 0 or be 'auto'; found -1"),
+        ({"mine.per_query": "some"}, "mine", "`mine.per_query`: Input should be a valid integer or be 'auto'; found 'some'"),
+        ({"extract.max_tokens": 8}, "extract", "`extract.max_tokens`: Input should be greater than or equal to 16; found 8"),
+        ({"score.seed": 1, "reports": {}}, "score", "unknown section `reports`"),
+    ],
+    ids=lambda value: "+".join(value) if isinstance(value, dict) else None,
 )
-def test_a_bad_knob_stops_the_pipeline(project: Repository, section: str, name: str, value: object) -> None:
-    """An unknown knob, an impossible value, a width above the model's: one line names it, DVC records nothing, and once it is
-    mended nothing has to run again.
-    """
+def test_a_bad_knob_stops_the_pipeline(project: Repository, changes: dict[str, object], stage: str, told: str) -> None:
+    """The first stage that can know tells it in one line, DVC records nothing, and once it is mended nothing has to run again."""
     lock, metrics = (project.folder / "dvc.lock").read_bytes(), project.metrics()
     path = project.folder / "params.yaml"
     params = yaml.safe_load(path.read_text(encoding="utf-8"))
-    params[section][name] = value
+    for name, value in changes.items():
+        section, _, knob = name.partition(".")
+        if knob:
+            params[section][knob] = value
+        else:
+            params[section] = value
     path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     said = project.repro(status=255)
     errors = [line for line in said.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1
-    assert f"{section}.{name}" in errors[0]
+    assert told in errors[0]
+    assert stages_run(said) == [stage]
     assert "Traceback" not in said
     assert (project.folder / "dvc.lock").read_bytes() == lock
     assert project.metrics() == metrics

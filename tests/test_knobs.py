@@ -2,9 +2,10 @@
 
 import runpy
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import pytest
+import yaml
 from pydantic import Field, ValidationError
 
 from burnish import knobs
@@ -19,6 +20,26 @@ class Inner(Knobs):
     """A section in a section."""
 
     share: Annotated[float, Field(ge=0, le=1)]
+
+
+class Kind(Knobs):
+    """A member of a union, told by its kind."""
+
+    kind: Literal["counted"]
+    count: int
+
+
+class Other(Knobs):
+    """The other member."""
+
+    kind: Literal["other"]
+
+
+class Union(Knobs):
+    """A section of unions."""
+
+    number: Annotated[int, Field(ge=0, le=9)] | Literal["auto"]
+    member: Annotated[Kind | Other, Field(discriminator="kind")]
 
 
 class Toy(Knobs):
@@ -44,7 +65,7 @@ def complaint(tmp_path: Path, text: str | bytes) -> str:
 
 def test_a_section_is_read(tmp_path: Path) -> None:
     """Other sections are nobody's business here."""
-    (tmp_path / "params.yaml").write_text(f"{GOOD}\nother: [1]\n")
+    (tmp_path / "params.yaml").write_text(f"{GOOD}\nrerank: [1]\n")
     found = knobs.section(tmp_path / "params.yaml", "toy", Toy)
     assert (found.size, found.name, found.inner.share) == (3, "a", 0.5)
 
@@ -52,7 +73,10 @@ def test_a_section_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (GOOD.replace("name: a", "name: a, sise: 4"), "unknown knob `toy.sise`; the knobs of this section are: inner, name"),
+        (
+            GOOD.replace("name: a", "name: a, sise: 4"),
+            "unknown knob `toy.sise`; correct its name or take it out; the knobs of this section are: inner, name",
+        ),
         (GOOD.replace("name: a, ", ""), "knob `toy.name` is missing"),
         (GOOD.replace("3", "0"), "knob `toy.size`: Input should be greater than or equal to 1; found 0"),
         (GOOD.replace("3", "'3'"), "knob `toy.size`: Input should be a valid integer; found '3'"),
@@ -63,7 +87,11 @@ def test_a_section_is_read(tmp_path: Path) -> None:
         (GOOD.replace("0.5", "1e-4"), "knob `toy.inner.share`: Input should be a valid number; found '1e-4'"),
         ("toy: 3", "toy"),
         ("toy:", "toy"),
-        ("other: {}", "expected a section `toy`, found none"),
+        ("rerank: {}", "expected a section `toy`, found none"),
+        (
+            f"{GOOD}\nretreive: {{}}",
+            "unknown section `retreive`; correct its name or take it out; the sections are: paths, compute",
+        ),
         ("- toy", "expected a section `toy`, found none"),
         ("", "expected a section `toy`, found none"),
         ("toy: {size: [", "not readable as YAML"),
@@ -133,5 +161,41 @@ def test_an_inner_unknown_knob_does_not_list_the_outer_ones(tmp_path: Path) -> N
     """The knobs of the section are not those of the part in it."""
     path = tmp_path / "params.yaml"
     path.write_text("toy: {size: 1, name: a, inner: {share: 0.5, shar: 1}}\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"unknown knob `toy\.inner\.shar`$"):
+    with pytest.raises(InputError, match=r"unknown knob `toy\.inner\.shar`; correct its name or take it out$"):
         knobs.section(path, "toy", Toy)
+
+
+@pytest.mark.parametrize(
+    ("number", "count", "told"),
+    [
+        ("-1", "1", "knob `toy.number`: Input should be greater than or equal to 0 or be 'auto'; found -1; its comment in"),
+        (
+            "many",
+            "1",
+            "knob `toy.number`: Input should be a valid integer or be 'auto'; found 'many'; its comment in params.yaml",
+        ),
+        ("auto", "x", "knob `toy.member.count`: Input should be a valid integer; found 'x'; its comment in params.yaml"),
+        ("10", "x", "knob `toy.number`: Input should be less than or equal to 9 or be 'auto'; found 10"),
+    ],
+)
+def test_of_a_union_every_choice_is_told_once(tmp_path: Path, number: str, count: str, told: str) -> None:
+    """By the knob's own name, without pydantic's of the member."""
+    path = tmp_path / "params.yaml"
+    path.write_text(f"toy: {{number: {number}, member: {{kind: counted, count: {count}}}}}", encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        knobs.section(path, "toy", Union)
+    assert told in str(caught.value)
+    assert str(caught.value).count("toy.number") <= 1
+
+
+def test_a_missing_knob_of_a_member_is_named_as_it_stands_in_the_file(tmp_path: Path) -> None:
+    """Its place, and no tag of the union."""
+    path = tmp_path / "params.yaml"
+    path.write_text("toy: {number: auto, member: {kind: counted}}", encoding="utf-8")
+    with pytest.raises(InputError, match=r"knob `toy\.member\.count` is missing; add it"):
+        knobs.section(path, "toy", Union)
+
+
+def test_the_sections_are_those_of_params_yaml() -> None:
+    """In its order."""
+    assert list(yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))) == list(knobs.SECTIONS)

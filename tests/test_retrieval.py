@@ -1,7 +1,5 @@
 """Runs: rows of the table of runs, from any search."""
 
-from pathlib import Path
-
 import numpy as np
 import polars as pl
 import pytest
@@ -62,12 +60,3 @@ def test_bm25_searches_the_title_too() -> None:
     run = retrieval.bm25_run(ASKED, corpus, 2, documents=tables.empty(DOCUMENTS))
     assert run.filter(pl.col("query_id") == "b")["passage_id"].to_list()[0] == "p9"
     assert tables.checked(run, RUNS, "run")["system"].unique().to_list() == ["bm25"]
-
-
-def test_a_baseline_is_named_by_its_folder(base_model: Path) -> None:
-    """Another model is embedded whole and finds what is about the query."""
-    run = retrieval.baseline_run(str(base_model), ASKED, passages("Night sky with a full moon", "Bright sunshine"), depth=2)
-    assert run.filter(pl.col("rank") == 1).select("system", "query_id", "passage_id").rows() == [
-        ("base", "a", "p1"),
-        ("base", "b", "p0"),
-    ]

@@ -29,6 +29,7 @@ from burnish.synthesis import excerpts, replies
 from burnish.synthesis.prompt import Prompt
 from burnish.synthesis.questions import question
 from burnish.synthesis.subjects import Subject
+from test_baselines import tiny_model
 from test_teachers import cross_encoder
 
 TABLES = {
@@ -370,6 +371,48 @@ def test_a_reranker_by_knobs(pipeline: Pipeline, tmp_path: Path) -> None:
     again = [json.loads(line)["passage_id"] for line in pipeline.burnish(*words).stdout.splitlines()]
     plain = [json.loads(line)["passage_id"] for line in pipeline.burnish(words[0], words[1], *words[5:]).stdout.splitlines()]
     assert sorted(again) == sorted(plain)
+
+
+def test_other_models_are_compared(pipeline: Pipeline, base_model: Path, tmp_path: Path) -> None:
+    """By the knob alone: a tiny model has its runs and figures on both sets, and the base under another name gives the base's
+    runs with no vector computed; a second run computes none at all.
+    """
+    tiny = tiny_model(base_model, tmp_path / "tiny")
+    again = shutil.copytree(base_model, tmp_path / "again")
+    own = ("params.yaml", "data/runs", "metrics", "reports", ".cache/vectors")
+    shutil.copytree(pipeline.folder / ".cache/vectors", tmp_path / ".cache/vectors")
+    shutil.copyfile(pipeline.folder / "params.yaml", tmp_path / "params.yaml")
+    before = set((tmp_path / ".cache/vectors").iterdir())
+    written = []
+    with contextlib.chdir(pipeline.folder):
+        for name, models in (
+            ("retrieve", [again]),
+            ("retrieve", [again, tiny]),
+            ("retrieve", [again, tiny]),
+            ("score", []),
+            ("report", []),
+        ):
+            if models:
+                small.edit(tmp_path / "params.yaml", {"retrieve.baselines": [str(one) for one in models]})
+            words = shlex.split(commands(pipeline.folder)[name])
+            run_stage(shlex.join(str(tmp_path / word) if word in own else word for word in words))
+            written.append(set((tmp_path / ".cache/vectors").rglob("*.parquet")))
+    assert set(written[0]) == {path for folder in before for path in folder.iterdir()}
+    assert len({path.parent for path in written[1] - written[0]}) == 1
+    assert written[2] == written[1]
+    runs = tables.read(tables.RUNS, tmp_path / "data/runs/runs.parquet")
+    plain = pipeline.table("data/runs/runs.parquet")
+    assert runs.filter(~pl.col("system").is_in(["again", "tiny"])).equals(plain)
+    of = {name: runs.filter(pl.col("system") == name).drop("system") for name in ("again", "tiny", "base")}
+    assert of["again"].equals(of["base"])
+    assert set(of["tiny"]["query_id"]) == set(of["base"]["query_id"])
+    assert not of["tiny"].equals(of["base"])
+    found = json.loads((tmp_path / "metrics/retrieval.json").read_text())
+    for part in ("test", "general"):
+        assert found[part]["again"] == found[part]["base"]
+        assert set(found[part]["tiny"]) == MEASURES
+        assert found[part]["delta"] == pipeline.json("metrics/retrieval.json")[part]["delta"]
+    assert "tiny" in (tmp_path / "reports/summary.md").read_text(encoding="utf-8")
 
 
 def test_retrieval_metrics(pipeline: Pipeline) -> None:

@@ -1,16 +1,20 @@
 """Near-duplicates: of documents by MinHash, of queries exactly."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import polars as pl
 import regex
-from rensa import RMinHash, RMinHashLSH
+from numpy.typing import NDArray
+from rensa import RMinHash
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from sklearn.feature_extraction.text import CountVectorizer
 
+from burnish.arrays import Indices
 from burnish.writing import DENSE, UNSPACED, normalised, unspaced
+
+Digests = NDArray[np.uint32]
 
 _PERMUTATIONS = 128  # standard error of the estimated similarity: at most 1 / sqrt(4 x 128) = 0.044
 _BANDS = 32  # of 4 rows: a pair of similarity 0.8 is missed once in 10 million, (1 - 0.8^4)^32
@@ -49,19 +53,59 @@ def groups(ids: Sequence[str], signatures: Sequence[RMinHash], threshold: float)
     """
     if not ids:
         return []
-    lsh = RMinHashLSH(threshold=threshold, num_perm=_PERMUTATIONS, num_bands=_BANDS)
-    lsh.insert_pairs(list(enumerate(signatures)))
-    edges = [
-        (one, other)
-        for one, candidates in enumerate(lsh.query_all(list(signatures)))
-        for other in candidates
-        if other > one and signatures[one].jaccard(signatures[other]) >= threshold
-    ]
-    rows, columns = zip(*edges, strict=True) if edges else ((), ())
-    graph = coo_matrix((np.ones(len(edges)), (rows, columns)), shape=(len(ids), len(ids)))
-    _, labels = connected_components(graph, directed=False)
+    every = np.empty((len(ids), _PERMUTATIONS), np.uint32)
+    for at, one in enumerate(signatures):
+        every[at] = one.digest()
+    digests, place = np.unique(every, axis=0, return_inverse=True)
+    labels = _components(digests, threshold)[place.reshape(-1)]
     frame = pl.DataFrame({"id": list(ids), "label": labels})
     return frame.select(pl.col("id").min().over("label"))["id"].to_list()
+
+
+def _components(digests: Digests, threshold: float) -> Indices:
+    """The number of each digest's group, shape (digests,).
+
+    Digests that agree in a whole band are candidates. Of a bucket of them no list of pairs is made, only a tree for each group in
+    it, so memory grows with the documents, not with the square of those that are alike.
+    """
+    labels = np.arange(len(digests))
+    rows = _PERMUTATIONS // _BANDS
+    for first in range(0, _PERMUTATIONS, rows):
+        buckets = (one for one in _buckets(digests[:, first : first + rows]) if np.ptp(labels[one]))
+        edges = [edge for bucket in buckets for edge in _edges(bucket, digests, threshold)]
+        if edges:
+            one, other = np.concatenate(edges, axis=1)
+            graph = coo_matrix((np.ones(len(one)), (labels[one], labels[other])), shape=(len(labels), len(labels)))
+            labels = connected_components(graph, directed=False)[1][labels]
+    return labels
+
+
+def _buckets(band: Digests) -> Iterator[Indices]:
+    """The places of each two or more rows that are equal.
+
+    >>> [bucket.tolist() for bucket in _buckets(np.array([[1, 2], [3, 4], [1, 2], [5, 6]], dtype=np.uint32))]
+    [[0, 2]]
+    """
+    order = np.lexsort(band.T)
+    sorted_rows = band[order]
+    starts = np.flatnonzero(np.append([True], (sorted_rows[1:] != sorted_rows[:-1]).any(axis=1)))
+    sizes = np.diff(starts, append=len(order))
+    for start, size in zip(starts[sizes > 1], sizes[sizes > 1], strict=True):
+        yield order[start : start + size]
+
+
+def _edges(bucket: Indices, digests: Digests, threshold: float) -> Iterator[Indices]:
+    """A tree over each group of near-duplicates within `bucket`, as edges of shape (2, edges); fewer than it has members."""
+    left = bucket
+    while left.size:
+        reached, left = [left[0]], left[1:]
+        while reached and left.size:
+            one = reached.pop()
+            near = (digests[left] == digests[one]).mean(axis=1) >= threshold
+            found = left[near]
+            yield np.stack([np.full_like(found, one), found])
+            reached += found.tolist()
+            left = left[~near]
 
 
 def near_duplicates(texts: Sequence[str], others: Sequence[str], threshold: float) -> list[tuple[int, int, float]]:

@@ -2,7 +2,7 @@
 
 import copy
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # as in models.py
     from sentence_transformers import SentenceTransformer
 
 Role = Literal["query", "passage"]
+Durations = tuple[Sequence[float], Sequence[float]]  # seconds in float32, in bfloat16
 
 _CPU_BATCH_TOKENS = 4096  # a batch that stays in the last-level cache; larger ones were no faster on 2 cores
 _GPU_BATCH_TOKENS = 131_072
@@ -117,11 +118,26 @@ def bf16_is_faster(device: torch.device) -> bool:
 
 @cache
 def _bf16_is_faster_here() -> bool:
-    has = torch.cpu.get_capabilities()
-    if has.get("architecture") == "x86_64" and not (has["avx512_bf16"] or has["amx_bf16"]):
+    return bf16_pays(torch.cpu.get_capabilities(), _trial)
+
+
+def bf16_pays(processor: Mapping[str, object], trial: Callable[[], Durations]) -> bool:
+    """Whether a processor computes faster in bfloat16.
+
+    Args:
+        processor: what torch tells of it: its architecture, and flags by name.
+        trial: measures seconds in float32 and in bfloat16, several of each, of which the shortest counts; not called where the
+            flags decide.
+    """
+    if processor.get("architecture") == "x86_64" and not (processor["avx512_bf16"] or processor["amx_bf16"]):
         return False
+    fp32, bf16 = trial()
+    return min(bf16) < min(fp32)
+
+
+def _trial() -> Durations:
     fp32, bf16 = zip(*((_seconds(torch.float32), _seconds(torch.bfloat16)) for _ in range(10)), strict=True)
-    return bool(min(bf16) < min(fp32))
+    return fp32, bf16
 
 
 def _seconds(precision: torch.dtype) -> float:

@@ -69,12 +69,17 @@ def located(name: str, knob: str) -> Path:
     Raises:
         InputError: it is not there, or a hub id comes without 40 hexadecimal digits of a commit.
     """
+    return _found(*named(name, knob), knob)
+
+
+def named(name: str, knob: str) -> tuple[str, str]:
+    """(model, commit) of a model that `located` takes; no commit of a folder or package. Asks no hub; errors as `located`."""
     model, _, commit = name.partition("@")
     if Path(name).is_dir() or name.startswith("pypi:"):
-        model, commit = name, ""
-    elif not re.fullmatch("[0-9a-f]{40}", commit):
+        return name, ""
+    if not re.fullmatch("[0-9a-f]{40}", commit):
         raise InputError(f"{knob} {name}: no such folder; a hub id needs its commit, as in `{model}@<40 hexadecimal digits>`")
-    return _found(model, commit, knob)
+    return model, commit
 
 
 def _found(name: str, revision: str, knob: str = "base.model") -> Path:
@@ -135,14 +140,23 @@ def load(folder: Path, device: str | None = None) -> "SentenceTransformer":
     Raises:
         InputError: the folder holds no model that sentence-transformers can load.
     """
-    if not (folder / "modules.json").is_file() and not (folder / "config.json").is_file():
-        raise InputError(f"{folder}: expected a sentence-transformers model, found neither modules.json nor config.json")
+    check_folder(folder)
     from sentence_transformers import SentenceTransformer  # noqa: PLC0415
 
     try:
         return SentenceTransformer(str(folder), device=device, trust_remote_code=False, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{folder}: not loadable as a sentence-transformers model: {error}") from error
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder in which no model can be.
+
+    Raises:
+        InputError: it has none of the files that a model begins with.
+    """
+    if not (folder / "modules.json").is_file() and not (folder / "config.json").is_file():
+        raise InputError(f"{folder}: expected a sentence-transformers model, found neither modules.json nor config.json")
 
 
 def save(model: "SentenceTransformer", folder: Path) -> None:

@@ -104,6 +104,13 @@ def read(path: Path, ids: Sequence[str]) -> Vectors:
     return np.ascontiguousarray(frame["vector"].to_numpy()[rows])
 
 
+def width(path: Path) -> int:
+    """The dimensions of the vectors in the file that `write` made, which are not read."""
+    kind = pl.read_parquet_schema(path)["vector"]
+    assert isinstance(kind, pl.Array)
+    return kind.size
+
+
 def by_id(path: Path, ids: Sequence[str]) -> dict[str, Vectors]:
     """The vector of each of `ids`, shape (dimensions,); errors as those of `read`."""
     return dict(zip(ids, read(path, ids), strict=True))

@@ -1,13 +1,10 @@
 """Runs: what each system finds for each query."""
 
-from pathlib import Path
-
 import numpy as np
 import polars as pl
 
 from burnish import tables
 from burnish.arrays import Vectors
-from burnish.embedding import encoding, models
 from burnish.search import lexical
 from burnish.search.nearest import Indices, exact
 
@@ -52,15 +49,6 @@ def passage_languages(passages: pl.DataFrame, documents: pl.DataFrame, default: 
     """The language of each passage, shape (passages,): its document's, `default` where there is no such document."""
     named = dict(documents.select("document_id", "language").iter_rows())
     return [named.get(one, default) for one in passages["document_id"]]
-
-
-def baseline_run(folder: str, queries: pl.DataFrame, passages: pl.DataFrame, *, depth: int) -> pl.DataFrame:
-    """The run of another model, in a local folder, named by its folder: the one to try before any fine-tuning."""
-    model = models.load(Path(folder))
-    bf16 = encoding.bf16_is_faster(model.device)
-    asked = encoding.encoder(model, "query", bf16=bf16)(queries["text"].to_list())
-    corpus = encoding.encoder(model, "passage", bf16=bf16)(tables.embedded_text(passages))
-    return dense_run(Path(folder).name, queries, passages, asked, corpus, width=corpus.shape[1], depth=depth)
 
 
 def as_run(system: str, queries: pl.DataFrame, passages: pl.DataFrame, indices: Indices, scores: Vectors) -> pl.DataFrame:

@@ -12,7 +12,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize
 
-from burnish import atomic
+from burnish import ahead, atomic
 from burnish.arrays import Vectors
 from burnish.embedding import encoding, models
 from burnish.errors import InputError
@@ -32,8 +32,7 @@ def at_width(model: SentenceTransformer, width: int) -> SentenceTransformer:
         InputError: the model has fewer dimensions.
     """
     full = model.get_embedding_dimension() or 0
-    if width > full:
-        raise InputError(f"export.width: {width} is larger than the model's {full} dimensions; choose at most {full}")
+    ahead.check_width(width, full)
     if width < full:
         cut = Dense(full, width, bias=False, activation_function=torch.nn.Identity())
         with torch.no_grad():
