@@ -186,13 +186,16 @@ def test_the_nearest_negative_of_each_query_is_asked(root: Path, known: Built) -
 
 
 def test_where_nothing_was_mined_the_rule_finds_borderline_ones(root: Path, known: Built) -> None:
-    """The first below 0.95 of each answer's score; c1's hundred first are all above it."""
+    """The first below 0.95 of each answer's score; c1's hundred first are all above it, and what an expert graded 0 is known."""
     none = replace(known, negatives=known.negatives.clear())
     found = borderline.borderline_negative(root, none).sort("query_id")
     assert list(details(found)) == [("s1", "d5#1"), ("s2", "d6#1")]
     own, other = (1 - at * 0.9 / 119 for at in (4, 11))
     assert found["urgency"][0] == pytest.approx(other - own, abs=1e-5)
     assert found["detail"][0] == f"just under mine.max_share, {own - other:.3f} below the answer"
+    no = pl.DataFrame([("s1", "d5#1", "passage", 0, 1.0, "curated")], schema=QRELS.columns, orient="row")
+    graded = replace(none, qrels=pl.concat([known.qrels, no]))
+    assert list(details(borderline.borderline_negative(root, graded).sort("query_id"))) == [("s1", "d6#0"), ("s2", "d6#1")]
 
 
 def test_judged_negatives_are_not_mined_ones(root: Path, known: Built) -> None:

@@ -42,7 +42,7 @@ def _searched(root: Path, known: Built) -> pl.DataFrame:
         return pl.DataFrame(schema=NEGATIVES.columns)
     asked = train.filter(pl.col("query_id").is_in(chosen)).sort("query_id")
     folder = root / "data/vectors/base"
-    rule = replace(Rule.read(root / "data/negatives/rule.json"), per_query=1, pool=1, miners=("dense",), denoise="")
+    rule = replace(Rule.read(root / "data/negatives/rule.json"), per_query=1, judged=0, pool=1, miners=("dense",), denoise="")
     return from_tables(
         asked,
         known.passages,
