@@ -16,7 +16,7 @@ from burnish.queries import hub_sets, msmarco_files, terms, training
 from burnish.queries.curated import JudgmentSource, curated
 from burnish.queries.general import General
 from burnish.queries.hub_sets import GeneralHub, NanoBeir
-from burnish.queries.judgments import Judged, Shares
+from burnish.queries.judgments import Judged, Shares, with_experts_word
 from burnish.queries.msmarco_files import GeneralFiles
 from burnish.tables import DOCUMENTS, PASSAGES, QRELS, QUERIES
 
@@ -69,7 +69,7 @@ def main(params: Path, corpus: Path, judged: Path, logs: Path, general: Path, ou
         found = {"logs": clicks.counts}
     queries = pl.concat([one.queries for one in sets], how="diagonal")
     queries = queries.with_columns(pl.selectors.starts_with(tables.SLICE).fill_null("none"))
-    qrels = pl.concat([one.qrels for one in sets])
+    qrels = with_experts_word(pl.concat([one.qrels for one in sets]))  # a label may be of what people clicked
     if chosen.judgments and not queries.filter(pl.col("origin") == "curated", pl.col("split") == "test").height:
         raise InputError("collect.judgments: no test query; give some the split test, or raise collect.shares.test")
     sizes = queries.group_by("origin", "split").len().sort("origin", "split")

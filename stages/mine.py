@@ -28,6 +28,7 @@ class MineKnobs(Knobs):
     """The section `mine` of params.yaml, where each knob is explained."""
 
     per_query: Annotated[int, Field(ge=0, le=32)] | Literal["auto"]
+    judged: Annotated[int, Field(ge=0, le=32)]
     first_rank: Annotated[int, Field(ge=1)]
     last_rank: Annotated[int, Field(ge=1, le=1000)]
     pool: Annotated[int, Field(ge=1)]

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -215,3 +216,34 @@ def test_pairs_of_a_log_are_trained_on(tmp_path: Path) -> None:
     answers = {text: f"{name}.md" for name, questions in QUESTIONS.items() for text in [*questions, f"{questions[0]} […]"]}
     pairs = [(answers[text], document) for text, document in right.select("text_right", "document_id").iter_rows()]
     assert sum(one == other for one, other in pairs) > 0.9 * len(pairs)
+
+
+def test_an_experts_grade_takes_the_place_of_the_clicks(tmp_path: Path, stage: Callable[..., int | None]) -> None:
+    """The queue asks for pairs that the log judged: `collect` keeps the answer, and one judgment of each pair."""
+    row = dict.fromkeys(tables.DOCUMENTS.columns, "x")
+    documents = pl.DataFrame([row | {"document_id": name} for name in ("lease.pdf", "annex.pdf")])
+    tables.write(documents, tables.DOCUMENTS, tmp_path / "corpus/documents.parquet")
+    tables.write(tables.empty(tables.PASSAGES), tables.PASSAGES, tmp_path / "corpus/passages.parquet")
+    shown = ["lease.pdf", "annex.pdf"]
+    searches = [clicklog.search("who pays for repairs", f"u{at}", shown, ["lease.pdf"]) for at in range(12)]
+    clicklog.lines(tmp_path / "logs/log.jsonl", [event for one in searches for event in one])
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    rule = clicklog.rule().model_dump()
+    params["collect"] |= {"judgments": [], "logs": [clicklog.TABLE.model_dump()], "clicks": rule, "labels": "labels.csv"}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    (tmp_path / "judged").mkdir()
+
+    def qrels() -> dict[str, tuple[str, int, str]]:
+        where = {"corpus": tmp_path / "corpus", "judged": tmp_path / "judged", "logs": tmp_path / "logs"}
+        assert (
+            stage("collect", params=tmp_path / "params.yaml", out=tmp_path / "out", general=ROOT / "data/general", **where) == 0
+        )
+        found = tables.read(QRELS, tmp_path / "out/qrels.parquet").filter(pl.col("origin") != "general")
+        return {target: rest for target, *rest in found.select("target_id", "query_id", "grade", "origin").iter_rows()}
+
+    query, grade, origin = qrels()["lease.pdf"]
+    assert (grade > 0, origin) == (True, "clicks")
+    (tmp_path / "judged/labels.csv").write_text(
+        f"query_id,target_id,grade,annotator\n{query},lease.pdf,0,a-1\n", encoding="utf-8"
+    )
+    assert qrels()["lease.pdf"] == [query, 0, "curated"]

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 import clicklog
+from burnish.clicks import position
 from burnish.clicks.rule import Columns, TableLog
 from burnish.errors import InputError
 
@@ -80,6 +81,29 @@ def test_without_actions_every_row_is_a_click(tmp_path: Path) -> None:
     clicklog.lines(tmp_path / "log.jsonl", [clicklog.event("tea", "d1", "whatever")])
     found = clicklog.staged(tmp_path, clicklog.rule(), table("log.jsonl", action=None))
     assert clicklog.rows(found.events, "clicked") == [(True,)]
+
+
+@pytest.mark.parametrize("name", ["log.jsonl", "log.parquet"])
+def test_a_log_of_clicks_and_their_places_alone_is_read(tmp_path: Path, name: str) -> None:
+    """Query, target, place and user, no action, time or session: every row is a click, and what was shown is inferred."""
+    found = [("tea", "d1", 1, "a"), ("tea", "d1", 1, "b"), ("tea", "d2", 3, "b"), ("tea", "d3", 2, "c")]
+    rows = [dict(zip(("q", "doc", "pos", "uid"), row, strict=True)) for row in found]
+    if name == "log.parquet":
+        pl.DataFrame(rows).write_parquet(tmp_path / name)
+    else:
+        clicklog.lines(tmp_path / name, rows)
+    none = dict.fromkeys(("action", "session", "timestamp", "dwell"))
+    log = table(name, query="q", target="doc", rank="pos", user="uid", **none)
+    chosen = clicklog.rule(depth=2)
+    staged = clicklog.staged(tmp_path, chosen, log)
+    assert staged.records == {"events": {"used": 4}}
+    with clicklog.loaded(tmp_path, chosen, [staged]) as connection:
+        counts = position.count_cells(connection, chosen)
+        cells = connection.execute(
+            "select t.target, rank, showings, clicking, curve % 2 from cells join targets t on t.id = cells.target order by all"
+        ).fetchall()
+    assert cells == [("d1", 1, 3, 2, 1), ("d3", 2, 2, 1, 1)]  # c passed d1 by, b passed d3 by on the way to the third place
+    assert counts["clicked_beyond_depth"] == 1
 
 
 def test_names_of_columns_may_hold_anything(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The queue for experts: what is asked, why, in which order; and the whole way there and back."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,15 @@ import pytest
 from click.testing import CliRunner
 
 from burnish import tables
+from burnish.arrays import Vectors
 from burnish.cli import cli
 from burnish.embedding import vectors
+from burnish.embedding.teachers import Embedder
 from burnish.errors import InputError
-from burnish.queries import labels
-from burnish.queries.labels import Built
+from burnish.queries import borderline, built, labels, ranks
+from burnish.queries.built import Built
 from burnish.tables import NEGATIVES, PASSAGES, QRELS, QUERIES, RUNS, VERDICTS
+from burnish.training.mining import Rule
 
 SIZE = 120  # passages, of two a document
 
@@ -40,6 +44,14 @@ QRELS_OF = [
     ("s2", "d3#0", "passage", 1, "synthetic"),
     ("c1", "d55#0", "passage", 2, "clicks"),
 ]
+CLICKS_OF = [
+    ("c1", "d55#0", "passage", 2),
+    ("c1", "d0", "document", 0),
+    ("c1", "d1", "document", 0),
+    ("c1", "d6", "document", 1),
+    ("gone", "d59", "document", 1),
+]
+RULE = Rule(per_query=0, first_rank=1, last_rank=100, pool=20, max_share=0.95, search="exact")
 NEGATIVES_OF = [("s1", "d7#0", 0.3), ("s1", "d8#0", 0.01), ("s2", "d9#0", 0.2), ("c1", "d9#1", 0.02)]
 RUNS_OF = {
     "base": {"t1": ["d1#1", "d1#0", "d0#0", "d4#1"], "t2": ["d5#0"], "general:1": ["general:9"]},
@@ -49,9 +61,15 @@ RUNS_OF = {
 }
 
 
+@pytest.fixture(scope="module")
+def clicked(base_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Vectors:
+    """The vector of c1's text, shape (1, dimensions)."""
+    return Embedder.at(base_model, tmp_path_factory.mktemp("store")).vectors("query", ["what people clicked for"])
+
+
 @pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A built repository of a few tables."""
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base_model: Path, clicked: Vectors) -> Path:
+    """A built repository of a few tables, whose release is the real base model."""
     asked = pl.DataFrame([(*row[:2], "en", *row[2:]) for row in QUERIES_OF], schema=QUERIES.columns, orient="row")
     judged = pl.DataFrame([(*row[:4], 1.0, row[4]) for row in QRELS_OF], schema=QRELS.columns, orient="row")
     for name, test in (("training", False), ("test", True)):
@@ -61,6 +79,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, origins in (("collected", ["curated", "clicks", "general"]), ("synthetic", ["synthetic"])):
         own = asked.filter(pl.col("origin").is_in(origins))
         tables.write(own, QUERIES, tmp_path / "data" / name / "queries.parquet")
+    own = [(query, target, unit, grade, 1.0, "clicks") for query, target, unit, grade in CLICKS_OF]
+    tables.write(pl.DataFrame(own, schema=QRELS.columns, orient="row"), QRELS, tmp_path / "data/collected/qrels.parquet")
     tables.write(
         pl.DataFrame([("s1", 9)], VERDICTS.columns, orient="row"), VERDICTS, tmp_path / "data/synthetic/verdicts.parquet"
     )
@@ -78,6 +98,10 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     tables.write(passages(), PASSAGES, tmp_path / "data/corpus/passages.parquet")
     near = np.linspace(1, 0.1, SIZE, dtype=np.float32)[:, None]  # passage n has rank n + 1 for every query
     vectors.write(tmp_path / "data/vectors/base/passages.parquet", passages()["passage_id"].to_list(), near)
+    RULE.write(tmp_path / "data/negatives/rule.json")
+    vectors.write(tmp_path / "data/vectors/tuned/passages.parquet", passages()["passage_id"].to_list(), near * clicked)
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models/release").symlink_to(base_model)
     ids = [row[0] for row in QUERIES_OF]
     vectors.write(tmp_path / "data/vectors/base/queries.parquet", ids, np.ones((len(ids), 1), np.float32))
     monkeypatch.chdir(tmp_path)
@@ -86,7 +110,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def known(root: Path) -> Built:
-    return labels.built(root)
+    return built.built(root)
 
 
 def details(pairs: pl.DataFrame) -> dict[tuple[str, str], str]:
@@ -108,23 +132,76 @@ def test_a_judged_non_answer_that_a_model_ranks_first_is_asked_again(known: Buil
     assert details(labels.first_but_no_answer(known)) == {("t1", "d1#1"): "judged 0, first of base"}
 
 
+def test_clicks_that_the_tuned_model_contradicts_are_asked(root: Path, known: Built) -> None:
+    """The answer at rank 111, and the first that nobody clicked; not d6, whose passage is the 13th, the document the 7th."""
+    found = ranks.tuned_ranks(root, known).sort("target_id")
+    assert found.select("target_id", "grade", "passage_id", "rank").rows() == [
+        ("d0", 0, "d0#0", 1),
+        ("d1", 0, "d1#0", 2),
+        ("d55#0", 2, "d55#0", 111),
+        ("d6", 1, "d6#0", 7),
+    ]
+    low, first = labels.clicked_but_low(found), labels.first_but_not_clicked(found)
+    assert details(low) == {("c1", "d55#0"): "an answer by clicks, grade 2, rank 111 of tuned"}
+    assert details(first) == {("c1", "d0#0"): "shown and hardly clicked, first of tuned, score 1.0"}
+
+
+def test_without_clicks_no_model_is_loaded(root: Path, known: Built) -> None:
+    """As before there were search logs: the release need not lie here."""
+    (root / "models/release").unlink()
+    found = ranks.tuned_ranks(root, replace(known, clicks=known.clicks.clear()))
+    assert (found.height, labels.clicked_but_low(found).height, labels.first_but_not_clicked(found).height) == (0, 0, 0)
+    with pytest.raises(InputError, match="models/release: expected a sentence-transformers model"):
+        ranks.tuned_ranks(root, known)
+
+
+def test_blocks_of_queries_change_no_rank(root: Path, known: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory is bounded by scores at once; here those of one query, of three."""
+    two = pl.concat([known.clicks.with_columns(query_id=pl.lit(name)) for name in ("c1", "s1", "s2")])
+    three = replace(known, clicks=two)
+    whole = ranks.tuned_ranks(root, three)
+    monkeypatch.setattr(ranks, "_CELLS", SIZE)
+    assert ranks.tuned_ranks(root, three).drop("score").equals(whole.drop("score"))
+    monkeypatch.setattr(ranks, "_MOST", 1)
+    assert ranks.tuned_ranks(root, three)["query_id"].n_unique() == 1
+
+
 def test_an_answer_far_down_is_doubted(root: Path, known: Built) -> None:
     """The clicked one at rank 111; the synthetic ones, at 5 and 7, are not."""
-    found = labels.answer_far_down(labels.base_ranks(root, known))
+    found = labels.answer_far_down(ranks.base_ranks(root, known))
     assert details(found) == {("c1", "d55#0"): "an answer by clicks, rank 111 of base"}
 
 
 def test_a_judge_that_the_base_contradicts_is_told(root: Path) -> None:
     """An answer that the judge praised and the base ranks far down: one of the two is wrong."""
-    ranks = pl.DataFrame({"query_id": ["s1"], "passage_id": ["d2#0"], "rank": [300], "origin": ["synthetic"]})
-    found = labels.answer_far_down(ranks.join(labels.built(root).verdicts, on="query_id"))
+    far = pl.DataFrame({"query_id": ["s1"], "passage_id": ["d2#0"], "rank": [300], "origin": ["synthetic"]})
+    found = labels.answer_far_down(far.join(built.built(root).verdicts, on="query_id"))
     assert details(found) == {("s1", "d2#0"): "an answer by synthetic (judge: 9 of 10), rank 300 of base"}
 
 
-def test_the_nearest_negative_of_each_query_is_asked(known: Built) -> None:
+def test_the_nearest_negative_of_each_query_is_asked(root: Path, known: Built) -> None:
     """The smaller the margin the sooner."""
-    found = labels.borderline_negative(known).sort("urgency", descending=True)
+    found = borderline.borderline_negative(root, known).sort("urgency", descending=True)
     assert found.select("query_id", "passage_id").rows() == [("s1", "d8#0"), ("c1", "d9#1"), ("s2", "d9#0")]
+
+
+def test_where_nothing_was_mined_the_rule_finds_borderline_ones(root: Path, known: Built) -> None:
+    """The first below 0.95 of each answer's score; c1's hundred first are all above it, and what an expert graded 0 is known."""
+    none = replace(known, negatives=known.negatives.clear())
+    found = borderline.borderline_negative(root, none).sort("query_id")
+    assert list(details(found)) == [("s1", "d5#1"), ("s2", "d6#1")]
+    own, other = (1 - at * 0.9 / 119 for at in (4, 11))
+    assert found["urgency"][0] == pytest.approx(other - own, abs=1e-5)
+    assert found["detail"][0] == f"just under mine.max_share, {own - other:.3f} below the answer"
+    no = pl.DataFrame([("s1", "d5#1", "passage", 0, 1.0, "curated")], schema=QRELS.columns, orient="row")
+    graded = replace(none, qrels=pl.concat([known.qrels, no]))
+    assert list(details(borderline.borderline_negative(root, graded).sort("query_id"))) == [("s1", "d6#0"), ("s2", "d6#1")]
+
+
+def test_judged_negatives_are_not_mined_ones(root: Path, known: Built) -> None:
+    """Training that has these alone mined nothing."""
+    judged = replace(known, negatives=known.negatives.with_columns(miner=pl.lit("judged")))
+    assert list(details(borderline.borderline_negative(root, judged).sort("query_id"))) == [("s1", "d5#1"), ("s2", "d6#1")]
 
 
 def queue(root: Path, known: Built, *done: tuple[str, str], size: int = 99) -> pl.DataFrame:
@@ -139,11 +216,12 @@ def test_reasons_take_turns(root: Path, known: Built) -> None:
     assert found.select("priority", "reason", "query_id", "target_id").rows() == [
         (1, "unjudged", "t1", "d4#0"),
         (2, "first-but-no-answer", "t1", "d1#1"),
-        (3, "answer-far-down", "c1", "d55#0"),
-        (4, "borderline-negative", "s1", "d8#0"),
-        (5, "unjudged", "t2", "d6#0"),
-        (6, "borderline-negative", "c1", "d9#1"),
-        (7, "borderline-negative", "s2", "d9#0"),
+        (3, "clicked-but-low", "c1", "d55#0"),
+        (4, "first-but-not-clicked", "c1", "d0#0"),
+        (5, "borderline-negative", "s1", "d8#0"),
+        (6, "unjudged", "t2", "d6#0"),
+        (7, "borderline-negative", "c1", "d9#1"),
+        (8, "borderline-negative", "s2", "d9#0"),
     ]
     assert queue(root, known, size=3).equals(found.head(3))
     assert found.row(0, named=True)["text"] == "text 8"
@@ -153,13 +231,13 @@ def test_reasons_take_turns(root: Path, known: Built) -> None:
 def test_what_is_labelled_is_not_asked_again(root: Path, known: Built) -> None:
     """By whichever annotator."""
     found = queue(root, known, ("t1", "d4#0"), ("s1", "d8#0"))
-    assert found.height == 5
+    assert found.height == 6
     assert ("t1", "d4#0") not in found.select("query_id", "target_id").rows()
 
 
 def test_a_pair_stands_once(root: Path, known: Built) -> None:
     """For the first reason that names it."""
-    same = labels.borderline_negative(known)
+    same = borderline.borderline_negative(root, known)
     none = pl.DataFrame(schema={"query_id": pl.String, "target_id": pl.String})
     found = labels.queue({"unjudged": same, "borderline-negative": same}, known, labelled=none, size=9)
     assert found["reason"].to_list() == ["unjudged"] * 3
@@ -195,10 +273,22 @@ def test_there_and_back_again(root: Path) -> None:
     assert [json.loads(line)["target_id"] for line in Path("next.jsonl").read_text().splitlines()] == ["d6#0"]
 
 
+def test_clicks_against_the_model_in_either_format(root: Path) -> None:
+    """Asked for by their names, as CSV and as JSON lines."""
+    run("--out", "q.csv", "--out", "q.jsonl", "--only", "clicked-but-low", "--only", "first-but-not-clicked")
+    rows = [json.loads(line) for line in (root / "q.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [(row["reason"], row["query_id"], row["target_id"]) for row in rows] == [
+        ("clicked-but-low", "c1", "d55#0"),
+        ("first-but-not-clicked", "c1", "d0#0"),
+    ]
+    table = pl.read_csv(root / "q.csv").select("reason", "query_id", "target_id", "detail")
+    assert table.rows() == [(row["reason"], row["query_id"], row["target_id"], row["detail"]) for row in rows]
+
+
 def test_a_repository_that_is_not_built_is_told(tmp_path: Path) -> None:
     """With what to run."""
     with pytest.raises(InputError, match=r"runs.parquet: the runs are not there; run `dvc repro`, then ask again"):
-        labels.built(tmp_path)
+        built.built(tmp_path)
 
 
 @pytest.mark.parametrize(

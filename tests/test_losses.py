@@ -1,6 +1,7 @@
 """Losses: sentence-transformers' own where nothing is masked, and blind to what is."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -345,6 +346,40 @@ def test_a_rows_own_negatives_are_masked_as_in_the_batch(likeness: float) -> Non
     whole = one.mask(rows).reshape(10, 3, 10)[rows, 1:, rows]
     assert (one.own(rows) == whole).all()
     assert 0 < whole.sum() < whole.size
+
+
+def with_gaps() -> FalseNegatives:
+    """Of six rows the second and the last have no negative."""
+    one = masks(negatives=1)
+    candidates = one.candidates.copy()
+    candidates[[1, ROWS - 1], 1] = candidates[[1, ROWS - 1], 0]
+    return replace(one, candidates=candidates)
+
+
+@pytest.mark.parametrize("name", sorted(objectives.LOSSES))
+def test_a_place_without_a_negative_counts_for_nothing(model: SentenceTransformer, name: str) -> None:
+    """Whatever text stands there, in every loss."""
+    found = []
+    for text in (".", "A long text that would be a fine negative for anybody."):
+        columns = features(
+            model, QUERIES, POSITIVES, [text if at in {1, ROWS - 1} else one for at, one in enumerate(NEGATIVES)]
+        )
+        weights = np.array([1, 2, 1, 1, 2, 1], np.float32)
+        loss = built(name, model, with_gaps(), [384], margin=0.9, weights=weights)
+        found.append(value_and_gradients(loss, columns, list(range(ROWS))))
+    assert_same(found[0], found[1])
+
+
+def test_ranking_is_over_the_passages_that_are_there(model: SentenceTransformer) -> None:
+    """The softmax of every row is over six positives and four negatives."""
+    there = [at for at in range(ROWS) if at not in {1, ROWS - 1}]
+    columns = features(model, QUERIES, POSITIVES, ["." if at not in there else one for at, one in enumerate(NEGATIVES)])
+    encode = {role: encoding.encoder(model, role) for role in ("query", "passage")}
+    scores = 20.0 * encode["query"](QUERIES) @ encode["passage"]([*POSITIVES, *(NEGATIVES[at] for at in there)]).T
+    expected = nn.functional.cross_entropy(torch.from_numpy(scores), torch.arange(ROWS)).item()
+    assert value_and_gradients(built("mnrl", model, with_gaps(), [384]), columns, list(range(ROWS)))[0] == pytest.approx(
+        expected, abs=1e-3
+    )
 
 
 def test_queries_of_one_answer_are_not_pushed_apart() -> None:

@@ -14,7 +14,7 @@ from burnish.tables import NEGATIVES, PASSAGES, QRELS, QUERIES
 from burnish.training import mining
 from burnish.training.mining import Mined, Rule, hard_negatives
 
-RULE = Rule(per_query=2, first_rank=1, last_rank=100, pool=20, max_share=0.95, search="exact")
+RULE = Rule(per_query=2, first_rank=1, last_rank=100, pool=20, max_share=0.95, search="exact", judged=8)
 
 
 def at_angles(*cosines: float) -> Vectors:
@@ -59,12 +59,24 @@ def test_each_row_tells_rank_score_margin_and_miner() -> None:
     }
 
 
-def test_judged_non_answers_come_first_whatever_they_score() -> None:
+@pytest.mark.parametrize("per_query", [0, 1, 2])
+def test_judged_non_answers_come_besides_whatever_they_score(per_query: int) -> None:
     """A passage that an expert graded 0 is known to be no answer, even where the base ranks it above the answer."""
-    rows = mined(at_angles(0.8, 0.5, 0.79, 0.1), judged={0: [2]}).rows
-    assert rows["passage"].to_list()[0] == 2
-    assert rows["miner"].to_list() == ["judged", "exact"]
-    assert rows["passage"].n_unique() == 2
+    one = mined(at_angles(0.8, 0.5, 0.79, 0.1), replace(RULE, per_query=per_query), judged={0: [2]})
+    assert one.rows["miner"].to_list() == ["judged"] + ["exact"] * per_query
+    assert one.rows["passage"].to_list()[0] == 2
+    assert one.rows["passage"].n_unique() == 1 + per_query
+    assert (one.queries_short, one.judged_left_out) == (0, 0)
+
+
+def test_the_hardest_of_many_judged_ones_are_kept() -> None:
+    """The others are counted, and are not mined either."""
+    rule = replace(RULE, judged=2, per_query=5)
+    one = mined(at_angles(0.8, 0.1, 0.5, 0.7, 0.3), rule, judged={0: [1, 2, 3]})
+    rows = one.rows.select("passage", "miner", "rank").rows()
+    assert rows == [(3, "judged", 0), (2, "judged", 0), (4, "exact", 4)]
+    assert (one.judged_left_out, one.queries_short) == (1, 1)
+    assert mined(at_angles(0.8, 0.5), replace(RULE, judged=0, per_query=0), judged={0: [1]}).judged_left_out == 1
 
 
 def test_the_pool_bounds_how_easy_a_negative_may_be() -> None:
@@ -225,6 +237,7 @@ def test_a_passage_judged_no_answer_twice_comes_once() -> None:
         ["a", "b", "c", "e"],
         [0.8, 0.7, 0.5, 0.4],
         judged(("q", "d0#0", "passage", 1), ("q", "d1#0", "passage", 0), ("q", "d1", "document", 0)),
+        replace(RULE, per_query=0),
     )
     assert set(tables.checked(rows, NEGATIVES, "mined")["passage_id"]) == {"d1#0", "d1#1"}
 

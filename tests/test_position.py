@@ -187,3 +187,16 @@ def test_queries_for_a_known_place_are_cut(tmp_path: Path, text: str, clicked: d
         position.count_cells(connection, chosen)
         assert position.cut_navigational(connection, chosen) == int(cut)
         assert connection.execute("select count(*) = 0 from cells").fetchall() == [(cut,)]
+
+
+def test_a_curve_without_a_click_is_no_number_that_is_none(tmp_path: Path) -> None:
+    """Searches whose results were shown and never clicked, beside sessions of clicks alone: each keeps rates above 0."""
+    shown = [row for at in range(3) for row in clicklog.search("tea", f"a{at}", ["d1", "d2"] if at else ["d2", "d1"])]
+    clicks = [clicklog.event("tea", "d1", user=f"b{at}") for at in range(3)]
+    clicklog.lines(tmp_path / "log.jsonl", shown + clicks)
+    chosen = clicklog.rule()
+    with clicklog.loaded(tmp_path, chosen, [clicklog.staged(tmp_path, chosen)]) as connection:
+        position.count_cells(connection, chosen)
+        rates = position.weigh(connection, chosen)
+    assert sorted(rates) == ["0", "0 inferred"]
+    assert all(rate > 0 for curve in rates.values() for rate in curve.values())

@@ -29,10 +29,10 @@ def judged(*rows: tuple[str, str, int]) -> pl.DataFrame:
     )
 
 
-def mined(*rows: tuple[str, str]) -> pl.DataFrame:
+def mined(*rows: tuple[str, str], miner: str = "exact") -> pl.DataFrame:
     """Rows of query, passage."""
     return pl.DataFrame(
-        [(query, passage, 1, 0.5, 0.1, "exact") for query, passage in rows], schema=NEGATIVES.columns, orient="row"
+        [(query, passage, 1, 0.5, 0.1, miner) for query, passage in rows], schema=NEGATIVES.columns, orient="row"
     )
 
 
@@ -64,6 +64,47 @@ def test_missing_negatives_are_drawn_from_the_querys_own_part() -> None:
     assert set(found.passages[0].tolist()) == {0, 2, 3}
     own = found.passages[1].tolist()
     assert (own[0], len(set(own)), min(own) >= 5) == (6, 3, True)
+
+
+def test_judged_negatives_fill_no_other_row() -> None:
+    """One query's expert costs no other query a passage: its place is empty, and nobody's negative."""
+    domain = part("p", 6, {"a": "train", "b": "train"})
+    found = rows_of([domain], judged(("a", "p0", 1), ("b", "p1", 1)), mined(("a", "p4"), ("a", "p3"), miner="judged"))
+    assert found.passages.tolist() == [[0, 3, 4], [1, 1, 1]]
+    assert found.masks.negatives().tolist() == [2, 0]
+    texts = found.dataset().to_dict()
+    assert (texts["negative_1"], texts["negative_2"]) == (["p text 3", "."], ["p text 4", "."])
+    assert texts["positive"] == ["p text 0", "p text 1"]
+    assert found.masks.mask(np.arange(2))[:, [3, 5]].all()
+    assert not found.masks.mask(np.arange(2))[:, [2, 4]].any()
+    assert found.masks.own(np.arange(2)).tolist() == [[False, False], [True, True]]
+
+
+def test_judged_negatives_come_besides_mined_ones() -> None:
+    """Mined ones are as many in every row; a passage that is both stands once; a passage's queries share what is judged."""
+    domain = part("p", 9, {"a": "train", "b": "train", "c": "train"})
+    qrels = judged(("a", "p0", 1), ("b", "p0", 1), ("c", "p1", 1))
+    said_no = mined(("a", "p4"), ("b", "p5"), ("b", "p6"), ("b", "p0"), miner="judged")
+    found = rows_of([domain], qrels, pl.concat([mined(("a", "p6"), ("b", "p7"), ("c", "p8")), said_no]))
+    assert found.passages.tolist() == [[0, 6, 4, 5], [0, 6, 4, 5], [1, 8, 1, 1]]
+
+
+def test_a_passage_of_many_judged_queries_has_a_bound() -> None:
+    """Else one of them would widen every batch."""
+    queries = {f"q{at:02}": "train" for at in range(10)}
+    domain = part("p", 101, queries)
+    said_no = mined(*((name, f"p{1 + 10 * at + more}") for at, name in enumerate(queries) for more in range(8)), miner="judged")
+    found = rows_of([domain], judged(*((name, "p0", 1) for name in queries)), said_no)
+    assert found.passages.shape == (10, 33)
+    assert len(set(found.passages[0].tolist())) == 33
+
+
+def test_where_there_is_hardly_a_passage_places_stay_empty() -> None:
+    """Two passages make one negative, however many are mined for."""
+    domain = part("p", 2, {"a": "train", "b": "train"})
+    found = rows_of([domain], judged(("a", "p0", 1), ("b", "p1", 1)), mined(("a", "p1")))
+    assert [row[0] for row in found.passages.tolist()] == [0, 1]
+    assert found.masks.negatives()[0] == 1
 
 
 def test_each_row_weighs_what_its_judgment_does() -> None:

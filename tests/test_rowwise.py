@@ -21,7 +21,19 @@ from torch import Tensor, nn
 
 from burnish.embedding import models
 from burnish.training import objectives
-from test_losses import NEGATIVES, POSITIVES, QUERIES, ROWS, assert_same, built, features, masks, objective, value_and_gradients
+from test_losses import (
+    NEGATIVES,
+    POSITIVES,
+    QUERIES,
+    ROWS,
+    assert_same,
+    built,
+    features,
+    masks,
+    objective,
+    value_and_gradients,
+    with_gaps,
+)
 
 MORE = ["Salt.", "A river.", "Nobody came.", "Iron and coal.", "Monday.", "Green paint."]
 
@@ -105,6 +117,43 @@ def test_a_masked_negative_counts_for_nothing(model: SentenceTransformer, name: 
         value_and_gradients(both, features(model, QUERIES, POSITIVES, NEGATIVES, MORE), rows),
         value_and_gradients(one, features(model, QUERIES, POSITIVES, NEGATIVES), rows),
     )
+
+
+@pytest.mark.parametrize("name", ["triplet", "margin-mse", "kl"])
+def test_rows_without_a_negative_are_left_out(model: SentenceTransformer, name: str) -> None:
+    """The batch teaches what its other rows alone would."""
+    weights = np.array([1, 2, 1, 1, 2, 1], np.float32)
+    given = objective(name, with_gaps(), weights=weights, margin=0.9)
+    loss = objectives.loss(model, given, [384])
+    columns = (QUERIES, POSITIVES, NEGATIVES)
+    there = [0, 2, 3, 4]
+    whole = value_and_gradients(loss, features(model, *columns), list(range(ROWS)))
+    some = value_and_gradients(loss, features(model, *([one[at] for at in there] for one in columns)), there)
+    assert_same(whole, some)
+    value, gradients = value_and_gradients(loss, features(model, *([one[at] for at in (1, 5)] for one in columns)), [1, 5])
+    assert (value, any(part.any() for part in gradients.values())) == (0, False)
+
+
+@pytest.mark.parametrize("name", ["margin-mse", "kl"])
+def test_rows_of_one_and_of_two_negatives_count_by_their_weights(model: SentenceTransformer, name: str) -> None:
+    """Rows 0 to 2 have one negative, 3 to 5 two: the whole is the weighted mean of both parts."""
+    weights = np.array([1, 1, 1, 2, 2, 2], np.float32)
+    two = masks(negatives=2)
+    candidates = two.candidates.copy()
+    candidates[:3, 2] = candidates[:3, 0]
+    given = objective(name, replace(two, candidates=candidates), weights=weights)
+    assert given.taught is not None
+    whole = objectives.loss(model, given, [384])
+    one = objectives.loss(
+        model, replace(given, masks=masks(negatives=1), taught=np.ascontiguousarray(given.taught[:, :2])), [384]
+    )
+    first, last = ([texts[part] for texts in (QUERIES, POSITIVES, NEGATIVES, MORE)] for part in (slice(3), slice(3, 6)))
+    values = [
+        value_and_gradients(one, features(model, *first[:3]), [0, 1, 2])[0],
+        value_and_gradients(whole, features(model, *last), [3, 4, 5])[0],
+    ]
+    found = value_and_gradients(whole, features(model, QUERIES, POSITIVES, NEGATIVES, MORE), list(range(ROWS)))[0]
+    assert found == pytest.approx((3 * values[0] + 6 * values[1]) / 9, rel=1e-4)
 
 
 def test_a_batch_without_a_triplet_teaches_nothing(model: SentenceTransformer) -> None:

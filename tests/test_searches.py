@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 import clicklog
-from burnish.clicks import searches
+from burnish.clicks import position, searches
 from burnish.clicks.rule import ClickRule
+from burnish.clicks.staging import Staged
 
 
 def kept(folder: Path, rows: list[Any], chosen: ClickRule) -> tuple[dict[str, int], dict[str, Any]]:
@@ -84,6 +85,39 @@ def test_a_ubi_query_id_of_two_queries_is_no_id(tmp_path: Path) -> None:
             counts = searches.keep(connection, chosen)
             assert (counts["clicks"]["found"], counts["clicks"]["without_query"]) == (clicks, 1 - clicks)
             assert connection.execute("select count(*) from impressions").fetchall() == [(4,)]
+
+
+@pytest.mark.deep
+def test_what_memory_does_not_hold_is_spilled(tmp_path: Path) -> None:
+    """The same pairs, to the last bit, within 64 MB as in the gigabytes that hold all; without a disk they do not suffice."""
+    with clicklog.duckdb.connect() as connection:
+        connection.execute(
+            f"""copy (select md5((i // 11)::varchar)::uuid as session, session as person, 'how to find ' || (i // 11 % 5000) as text,
+                             '' as kinds, (i // 11 % 5000) || '/' || (i % 11) as target,
+                             (i % 11 + i // 55000 % 3 + 1)::integer as rank, i * 1000000 as time, null::double as dwell,
+                             i % 7 = 0 as clicked, null::varchar as fault from range(440000) r(i))
+                to '{tmp_path}/events.parquet' (format parquet)"""
+        )
+    log = Staged(0, "en", None, tmp_path / "events.parquet", {})
+    chosen = clicklog.rule(memory_gb=4, navigational={"entropy": 0.0, "words": 0, "clicks": 1})
+
+    def pairs(limit: str, *more: str) -> list[tuple[Any, ...]]:
+        with searches.connected(chosen, tmp_path / limit) as connection:
+            connection.execute("; ".join([f"set memory_limit = '{limit}'; set threads = 1", *more]))
+            searches.load(connection, [log])
+            searches.keep(connection, chosen)
+            position.count_cells(connection, chosen)
+            position.weigh(connection, chosen)
+            return connection.execute(
+                """select key, t.target, showings, clicking, ratio from pairs p join targets t on t.id = p.target
+                   join (select distinct query, key from asked) using (query) order by all"""
+            ).fetchall()
+
+    with pytest.raises(clicklog.duckdb.OutOfMemoryException):
+        pairs("64MB", "set temp_directory = ''")
+    ample = pairs("4GB")
+    assert len(ample) == 55_000
+    assert pairs("64MB") == ample
 
 
 def test_people_of_two_logs_are_counted_once(tmp_path: Path) -> None:

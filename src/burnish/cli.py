@@ -122,20 +122,20 @@ def label(
     kept: Path,
 ) -> None:
     """Write the queue that is worth an expert's time, or take it back (run `dvc repro` first)."""
-    from burnish.queries import labelling, labels  # noqa: PLC0415
+    from burnish.queries import built, labelling, labels  # noqa: PLC0415
 
     if bool(outs) == bool(filled):
         raise click.UsageError("give either --out, to write a queue, or --take, to take one back")
     if unknown := set(only) - set(labels.REASONS):
         raise click.UsageError(f"--only {min(unknown)}: expected one of {', '.join(labels.REASONS)}")
     if filled:
-        taken = labelling.take(filled, kept, annotator=annotator, allowed=labels.allowed(Path(), highest))
+        taken = labelling.take(filled, kept, annotator=annotator, allowed=built.allowed(Path(), highest))
         click.echo(f"{taken.new} new, {taken.changed} changed, {taken.same} as before, {taken.blank} left blank -> {kept}")
         if taken.agreement["pairs"]:
             click.echo(f"agreement: {json.dumps(taken.agreement)}")
         return
-    known = labels.built(Path())
-    offered = {name: pairs for name, pairs in labels.candidates(Path(), known).items() if name in (only or labels.REASONS)}
+    known = built.built(Path())
+    offered = labels.candidates(Path(), known, only or labels.REASONS)
     queue = labels.queue(offered, known, labelled=labelling.labelled(kept), size=size)
     for out in outs:
         labelling.write(queue, out, blind=blind)

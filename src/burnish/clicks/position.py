@@ -130,11 +130,11 @@ def _next_rates(connection: duckdb.DuckDBPyConnection, rule: ClickRule) -> float
 
 
 def _scaled(rates: str) -> str:
-    """The rates of a query, scaled so that each curve expects as many clicks as it has."""
+    """The rates of a query, scaled so that each curve expects as many clicks as it has; one without any keeps its rates."""
     return f"""
         with unscaled as ({rates}),
         factors as (
-            select curve, sum(clicks) / sum((showings * rate)::{_EXACT}) as factor
+            select curve, if(sum(clicks) > 0, sum(clicks) / sum((showings * rate)::{_EXACT}), 1) as factor
             from unscaled join ranks using (curve, rank) group by curve)
         select curve, rank, (rate * factor)::double as rate from unscaled join factors using (curve)"""
 

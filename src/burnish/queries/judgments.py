@@ -33,3 +33,9 @@ def held_out_split(cluster: str, shares: Shares) -> str:
     """
     at = int(hashlib.sha256(cluster.encode()).hexdigest()[:8], 16) / 16**8
     return "test" if at < shares.test else "dev" if at < shares.test + shares.dev else "train"
+
+
+def with_experts_word(qrels: pl.DataFrame) -> pl.DataFrame:
+    """One judgment for each query and target: the curated one where there is any, the first of the others where not."""
+    first = qrels.sort(pl.col("origin") != "curated", maintain_order=True)
+    return first.unique(["query_id", "target_id", "unit"], keep="first", maintain_order=True)

@@ -1,27 +1,26 @@
 """The queue that is worth an expert's time: which pairs of query and passage to grade next, and why."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from functools import cache, partial
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
-from burnish import tables
-from burnish.arrays import Vectors
-from burnish.embedding import vectors
-from burnish.errors import InputError
-from burnish.evaluation import measures
-from burnish.queries import formats
-from burnish.queries.labelling import Allowed
-from burnish.tables import NEGATIVES, PASSAGES, QRELS, QUERIES, RUNS, VERDICTS
+from burnish.queries.borderline import borderline_negative
+from burnish.queries.built import Built
+from burnish.queries.ranks import base_ranks, tuned_ranks
 
 # Why a pair is asked about, in the order in which the reasons take turns.
-REASONS = ("unjudged", "first-but-no-answer", "answer-far-down", "borderline-negative")
+REASONS = (
+    "unjudged",
+    "first-but-no-answer",
+    "clicked-but-low",
+    "first-but-not-clicked",
+    "answer-far-down",
+    "borderline-negative",
+)
 _DEPTH = 10  # the main measure looks no deeper
 _FAR = 100  # rank by the base from which an answer that nobody judged is doubted
-_MOST = 20_000  # queries whose answers are ranked, chosen by a hash: bounds the work on a large corpus
-_CELLS = 2**26  # scores in memory at once
 
 # `detail` says for people what the reason saw; `urgency` orders the pairs of one reason.
 _PAIRS: dict[str, type[pl.DataType]] = {
@@ -30,104 +29,6 @@ _PAIRS: dict[str, type[pl.DataType]] = {
     "urgency": pl.Float64,
     "detail": pl.String,
 }
-
-
-@dataclass(frozen=True)
-class Built:
-    """What the pipeline knows of the domain; the general set is nobody's to judge here."""
-
-    queries: pl.DataFrame  # QUERIES
-    qrels: pl.DataFrame  # QRELS
-    passages: pl.DataFrame  # PASSAGES
-    verdicts: pl.DataFrame  # VERDICTS
-    negatives: pl.DataFrame  # NEGATIVES
-    runs: pl.DataFrame  # RUNS, of the full-width systems
-
-    def of_test(self) -> pl.DataFrame:
-        """The judgments of test queries, by document where any of them names one, as they are measured."""
-        test = self.queries.filter(pl.col("split") == "test")["query_id"].to_list()
-        own = self.qrels.filter(pl.col("query_id").is_in(test))
-        return measures.of_unit(own, self.passages, by_document=self.by_document())
-
-    def by_document(self) -> bool:
-        """Whether test queries are measured over documents."""
-        test = self.queries.filter(pl.col("split") == "test")["query_id"].to_list()
-        return measures.judged_by_document(self.qrels.filter(pl.col("query_id").is_in(test)))
-
-
-def built(root: Path) -> Built:
-    """What `dvc repro` made below `root`.
-
-    Raises:
-        InputError: it is not built yet.
-    """
-    last = root / "data/runs/runs.parquet"
-    if not last.is_file():
-        raise InputError(f"{last}: the runs are not there; run `dvc repro`, then ask again")
-    parts = [root / "data/mixed" / name for name in ("training", "test")]
-    queries = pl.concat([tables.read(QUERIES, part / "queries.parquet") for part in parts], how="diagonal")
-    queries = queries.filter(pl.col("origin") != "general").sort("query_id")
-    ids = queries["query_id"].to_list()
-    qrels = pl.concat([tables.read(QRELS, part / "qrels.parquet") for part in parts])
-    own = pl.col("query_id").is_in(ids)
-    return Built(
-        queries,
-        qrels.filter(own),
-        tables.read(PASSAGES, root / "data/corpus/passages.parquet"),
-        tables.read(VERDICTS, root / "data/synthetic/verdicts.parquet"),
-        tables.read(NEGATIVES, root / "data/negatives/negatives.parquet").filter(own),
-        tables.read(RUNS, last).filter(own, ~pl.col("system").str.contains("@", literal=True)),
-    )
-
-
-def allowed(root: Path, highest: int) -> Allowed:
-    """What a filled-in queue may name: any query below `root`, also one that `mix` dropped since the queue was written."""
-    made = [tables.read(QUERIES, root / "data" / name / "queries.parquet")["query_id"] for name in ("collected", "synthetic")]
-    passages = tables.read(PASSAGES, root / "data/corpus/passages.parquet")
-    targets = {*passages["passage_id"], *passages["document_id"]}
-    return Allowed(frozenset(pl.concat(made)), frozenset(targets), highest)
-
-
-def base_ranks(root: Path, known: Built) -> pl.DataFrame:
-    """The base's rank of each answer that nobody judged: columns query_id, passage_id, rank, origin, score (the judge's, or null).
-
-    Args:
-        root: where the base's vectors lie, in data/vectors/base.
-        known: what is built.
-    """
-    asked = known.qrels.filter(pl.col("origin") != "curated", pl.col("grade") > 0, pl.col("unit") == "passage")
-    chosen = sorted(asked["query_id"].unique().sort(), key=formats.digest)[:_MOST]
-    asked = asked.filter(pl.col("query_id").is_in(chosen)).sort("query_id", "target_id")
-    ids = known.passages["passage_id"].to_list()
-    place = {name: at for at, name in enumerate(ids)}
-    folder = root / "data/vectors/base"
-    ranks = answer_ranks(
-        vectors.read(folder / "queries.parquet", asked["query_id"].to_list()),
-        vectors.read(folder / "passages.parquet", ids),
-        np.array([place[name] for name in asked["target_id"]], dtype=np.int64),
-    )
-    found = asked.select("query_id", pl.col("target_id").alias("passage_id"), pl.Series("rank", ranks), "origin")
-    return found.join(known.verdicts, on="query_id", how="left", maintain_order="left")
-
-
-def answer_ranks(queries: Vectors, passages: Vectors, answers: np.ndarray) -> np.ndarray:
-    """The rank, from 1, of each query's answer among all passages.
-
-    Args:
-        queries: shape (pairs, dimensions).
-        passages: shape (passages, dimensions).
-        answers: the row of each pair's passage, shape (pairs,).
-
-    >>> answer_ranks(np.array([[1.0, 0.0]]), np.array([[0.5, 0.0], [0.9, 0.0], [0.7, 0.0]]), np.array([2]))
-    array([2])
-    """
-    ranks = np.zeros(len(queries), dtype=np.int64)
-    block = max(1, _CELLS // max(1, len(passages)))
-    for start in range(0, len(queries), block):
-        scores = queries[start : start + block] @ passages.T
-        own = scores[np.arange(len(scores)), answers[start : start + block]]
-        ranks[start : start + block] = 1 + (scores > own[:, None]).sum(axis=1)
-    return ranks
 
 
 def unjudged(known: Built) -> pl.DataFrame:
@@ -164,11 +65,39 @@ def first_but_no_answer(known: Built) -> pl.DataFrame:
     return found.filter(pl.col("systems") != "bm25").with_columns(detail).select(*_PAIRS)
 
 
+def clicked_but_low(ranks: pl.DataFrame) -> pl.DataFrame:
+    """What the logs hold for an answer and the tuned model ranks below ten: one of the two is wrong. The lower the more urgent.
+
+    Args:
+        ranks: as `ranks.tuned_ranks` gives them.
+    """
+    return ranks.filter(pl.col("grade") > 0, pl.col("rank") > _DEPTH).select(
+        "query_id",
+        "passage_id",
+        pl.col("rank").cast(pl.Float64).alias("urgency"),
+        pl.format("an answer by clicks, grade {}, rank {} of tuned", "grade", "rank").alias("detail"),
+    )
+
+
+def first_but_not_clicked(ranks: pl.DataFrame) -> pl.DataFrame:
+    """What the tuned model ranks first and people hardly clicked though it was shown to them: the surer it is the more urgent.
+
+    Args:
+        ranks: as `ranks.tuned_ranks` gives them.
+    """
+    return ranks.filter(pl.col("grade") == 0, pl.col("rank") == 1).select(
+        "query_id",
+        "passage_id",
+        pl.col("score").alias("urgency"),
+        pl.format("shown and hardly clicked, first of tuned, score {}", pl.col("score").round(3)).alias("detail"),
+    )
+
+
 def answer_far_down(ranks: pl.DataFrame) -> pl.DataFrame:
     """Answers by clicks, a model or its judge that the base ranks far down: a bad pair, or one that is well worth learning.
 
     Args:
-        ranks: as `base_ranks` gives them.
+        ranks: as `ranks.base_ranks` gives them.
     """
     judged = pl.format(" (judge: {} of 10)", "score")
     return ranks.filter(pl.col("rank") > _FAR).select(
@@ -179,21 +108,18 @@ def answer_far_down(ranks: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def borderline_negative(known: Built) -> pl.DataFrame:
-    """Each training query's mined negative that scores nearest to its answer: most likely an answer too."""
-    mined = known.negatives.filter(pl.col("miner") != "judged").sort("margin", "query_id", "passage_id")
-    return mined.unique("query_id", keep="first", maintain_order=True).select(
-        "query_id",
-        "passage_id",
-        (-pl.col("margin").cast(pl.Float64)).alias("urgency"),
-        pl.format("a negative in training, {} below the answer", pl.col("margin").round(3)).alias("detail"),
-    )
-
-
-def candidates(root: Path, known: Built) -> dict[str, pl.DataFrame]:
-    """The pairs of each of REASONS, of which `root` holds the base's vectors."""
-    found = (unjudged(known), first_but_no_answer(known), answer_far_down(base_ranks(root, known)), borderline_negative(known))
-    return dict(zip(REASONS, found, strict=True))
+def candidates(root: Path, known: Built, wanted: Collection[str] = REASONS) -> dict[str, pl.DataFrame]:
+    """The pairs of each of the `wanted` of REASONS, of which `root` holds the models' vectors."""
+    clicked = cache(partial(tuned_ranks, root, known))
+    found: dict[str, Callable[[], pl.DataFrame]] = {
+        "unjudged": lambda: unjudged(known),
+        "first-but-no-answer": lambda: first_but_no_answer(known),
+        "clicked-but-low": lambda: clicked_but_low(clicked()),
+        "first-but-not-clicked": lambda: first_but_not_clicked(clicked()),
+        "answer-far-down": lambda: answer_far_down(base_ranks(root, known)),
+        "borderline-negative": lambda: borderline_negative(root, known),
+    }
+    return {name: found[name]() for name in REASONS if name in wanted}
 
 
 def queue(offered: Mapping[str, pl.DataFrame], known: Built, *, labelled: pl.DataFrame, size: int) -> pl.DataFrame:

@@ -35,7 +35,8 @@ class FalseNegatives:
     Attributes:
         queries: the guide's query vectors, shape (rows, dimensions).
         passages: the guide's passage vectors, shape (passages, dimensions); only those of `candidates` count.
-        candidates: the passages of each row, its positive first, as rows of `passages`; shape (rows, 1 + negatives).
+        candidates: the passages of each row, its positive first, as rows of `passages`; shape (rows, 1 + negatives). A row
+            with fewer negatives than others repeats its positive at the end: such a place is nobody's negative.
         positives: the passages known to answer each row's query, as rows of `passages`.
         suspicion: when a passage is taken for an answer; the guide is the base model, unless another is named.
     """
@@ -45,6 +46,11 @@ class FalseNegatives:
     candidates: NDArray[np.int64]
     positives: Sequence[frozenset[int]]
     suspicion: Suspicion
+
+    def negatives(self) -> NDArray[np.int64]:
+        """How many negatives each row has, shape (rows,)."""
+        counts: NDArray[np.int64] = (~self._empty(np.arange(len(self.candidates)))).sum(axis=1)
+        return counts
 
     def mask(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """What to leave out, shape (rows, rows x (1 + negatives)), columns in the order in which the loss takes them."""
@@ -58,7 +64,7 @@ class FalseNegatives:
         alike = np.einsum("rd,rcd->rc", vectors[:, 0], vectors) >= self.suspicion.likeness
         known = [np.isin(columns, list(self.positives[row])) for columns, row in zip(candidates, rows, strict=True)]
         masked: NDArray[np.bool_] = (scores > self.suspicion.threshold * scores[:, :1]) & alike | np.stack(known)
-        return masked[:, 1:]
+        return masked[:, 1:] | self._empty(rows)
 
     def of_batch(self, rows: NDArray[np.int64], device: torch.device) -> "BatchMask":
         """The masks of the batch of these rows, computed on `device`, for some of its rows at a time."""
@@ -70,7 +76,15 @@ class FalseNegatives:
         places = [order[low:high] for low, high in zip(first, last, strict=True)]
         known_rows = np.repeat(np.repeat(np.arange(len(rows)), [len(one) for one in known]), last - first)
         queries, passages = (torch.from_numpy(one).to(device) for one in (self.queries[rows], self.passages[columns]))
-        return BatchMask(queries, passages, known_rows, np.concatenate(places), self.suspicion)
+        empty = np.concatenate([np.zeros(len(rows), np.bool_), self._empty(rows).T.reshape(-1)])
+        nobodys = torch.from_numpy(empty).to(device)
+        return BatchMask(queries, passages, known_rows, np.concatenate(places), self.suspicion, nobodys)
+
+    def _empty(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which places for negatives hold none, shape (rows, negatives)."""
+        candidates = self.candidates[rows]
+        found: NDArray[np.bool_] = candidates[:, 1:] == candidates[:, :1]
+        return found
 
 
 @dataclass(frozen=True)
@@ -83,6 +97,7 @@ class BatchMask:
         known_rows: row of each known answer in the batch, ascending.
         known_columns: its column.
         suspicion: as in FalseNegatives.
+        empty: which columns are places without a passage, shape (columns,).
     """
 
     queries: Tensor
@@ -90,6 +105,7 @@ class BatchMask:
     known_rows: NDArray[np.int64]
     known_columns: NDArray[np.int64]
     suspicion: Suspicion
+    empty: Tensor
 
     def documents(self, start: int, stop: int) -> Tensor:
         """The passages that are no negatives of rows `start` to `stop`, shape (stop - start, columns)."""
@@ -97,6 +113,7 @@ class BatchMask:
         alike = self.passages[start:stop] @ self.passages.T >= self.suspicion.likeness
         at = torch.arange(stop - start)
         masked = (scores > self.suspicion.threshold * scores[at, at + start][:, None]) & alike | self._known(start, stop)
+        masked |= self.empty
         masked[at, at + start] = False
         return masked
 

@@ -42,7 +42,7 @@ class Rule:
     """Which passages may be negatives.
 
     Attributes:
-        per_query: how many each query gets.
+        per_query: how many mined ones each query gets.
         first_rank: the best rank, from 1, that a negative may have among the candidates.
         last_rank: the worst rank; the search goes no deeper.
         pool: the negatives are drawn out of the first so many that pass, by a hash of query and passage.
@@ -52,6 +52,7 @@ class Rule:
         miners: whose rankings candidates come from, dense (the model's) or bm25; by turns where there are two.
         denoise: a cross-encoder that judges the pool (see teachers.teacher); "" none.
         denoise_share: share of the positive's score above which it takes a candidate for an answer (RocketQA, arXiv:2010.08191).
+        judged: how many passages graded 0 each query has besides at most, the highest in the model's ranking first.
     """
 
     per_query: int
@@ -63,6 +64,7 @@ class Rule:
     miners: tuple[str, ...] = ("dense",)
     denoise: str = ""
     denoise_share: float = 1.0
+    judged: int = 0
 
     def write(self, path: Path) -> None:
         """Write the rule beside the negatives that it made."""
@@ -84,6 +86,7 @@ class Mined:
     likely_answers: int
     queries_short: int
     denoised: int = 0
+    judged_left_out: int = 0
 
 
 TextRelevance = Callable[[list[str], list[str]], Vectors]  # (queries, passages) of pairs, as texts -> (pairs,)
@@ -102,14 +105,14 @@ def hard_negatives(
     by_words: Sequence[Found] | None = None,
     relevance: Relevance | None = None,
 ) -> Mined:
-    """The negatives of each query, judged non-answers first, then by the rule from the miners' rankings.
+    """The negatives of each query: judged non-answers, and besides these what the rule finds in the miners' rankings.
 
     Args:
         queries: the model's vectors, shape (queries, dimensions).
         passages: the model's vectors, shape (passages, dimensions).
         positives: for each query the passages that answer it; the lowest of their scores counts for the rule.
         excluded: for each query what must not be a negative: its positives, their duplicates, other judged answers.
-        judged: for some queries the passages that an expert graded 0.
+        judged: for some queries the passages that are judged 0; none of them counts as mined.
         names: the ids of queries and passages; draws go by them, so that one more row changes no other's.
         rule: what a negative must be.
         by_words: BM25's ranking for each query, where the rule asks for it.
@@ -119,10 +122,11 @@ def hard_negatives(
     given: list[list[_Candidate]] = []
     pools: list[list[_Candidate]] = []
     owns: list[float] = []
-    candidates = likely = 0
+    candidates = likely = left_out = 0
     for query in tqdm(range(len(queries)), desc="mine", unit="query", disable=None):
         own = min(float(queries[query] @ passages[one]) for one in positives[query])
-        chosen = list(judged.get(query, ()))[: rule.per_query]
+        said_no = _hardest(judged.get(query, ()), queries[query], passages)
+        left_out += max(0, len(said_no) - rule.judged)
         rankings = [(rule.search, [*zip(dense[0][query].tolist(), dense[1][query].tolist(), strict=True)])] if dense else []
         if by_words is not None:  # BM25's scores are of another kind: the model's decide what is a likely answer
             found = [one for one, _ in by_words[query]]
@@ -131,16 +135,16 @@ def hard_negatives(
         candidates += len(ranked) + passed_over
         likely += passed_over
         owns.append(own)
-        own_scores = (passages[chosen] @ queries[query]).tolist()
-        given.append([_Candidate(one, 0, score, "judged") for one, score in zip(chosen, own_scores, strict=True)])
-        pools.append([one for one in ranked if one.passage not in chosen][: rule.pool])
+        given.append(said_no[: rule.judged])
+        known = {one.passage for one in said_no}
+        pools.append([one for one in ranked if one.passage not in known][: rule.pool])
     denoised = _denoise(pools, positives, relevance, rule.denoise_share) if relevance else 0
     rows: list[tuple[int, int, int, float, float, str]] = []
     short = 0
     for query, pool in enumerate(pools):
         pool.sort(key=lambda one: _draw(names[0][query], names[1][one.passage]))
-        taken = given[query] + pool[: rule.per_query - len(given[query])]
-        short += len(taken) < rule.per_query
+        taken = given[query] + pool[: rule.per_query]
+        short += len(pool) < rule.per_query
         rows += [(query, one.passage, one.rank, one.score, owns[query] - one.score, one.miner) for one in taken]
     columns = {
         "query": pl.Int64,
@@ -150,14 +154,21 @@ def hard_negatives(
         "margin": pl.Float32,
         "miner": pl.String,
     }
-    return Mined(pl.DataFrame(rows, schema=columns, orient="row"), candidates, likely, short, denoised)
+    return Mined(pl.DataFrame(rows, schema=columns, orient="row"), candidates, likely, short, denoised, left_out)
 
 
 class _Candidate(NamedTuple):
     passage: int
-    rank: int  # by its miner, from 1; 0 where an expert judged
+    rank: int  # by its miner, from 1; 0 where it is judged
     score: float  # the model's
     miner: str
+
+
+def _hardest(said_no: Sequence[int], query: Vectors, passages: Vectors) -> list[_Candidate]:
+    """The judged non-answers, the highest score first; they are no answers whatever they score."""
+    scores = (passages[list(said_no)] @ query).tolist() if said_no else []
+    found = [_Candidate(one, 0, score, "judged") for one, score in zip(said_no, scores, strict=True)]
+    return sorted(found, key=lambda one: (-one.score, one.passage))
 
 
 def _ranked(
@@ -212,7 +223,7 @@ def from_tables(
 ) -> Mined:
     """`hard_negatives` of the tables' queries, its rows with ids in place of row numbers (NEGATIVES).
 
-    Passages that an expert graded 0 come first. Never a negative: a passage or document of any grade above 0, and every
+    Passages of grade 0 count as `rule.judged` says. Never a negative: a passage or document of any grade above 0, and every
     passage with the very text of one. A judged document counts with all its passages. `languages` is of the passages, as in
     Part, and `relevance` of pairs of texts.
     """

@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import connected_components
 from burnish.arrays import Vectors
 from burnish.documents import duplicates
 from burnish.errors import InputError
-from burnish.queries.judgments import Judged, Shares, held_out_split
+from burnish.queries.judgments import Judged, Shares, held_out_split, with_experts_word
 from burnish.search.nearest import exact
 from burnish.tables import QRELS
 from burnish.training import answers
@@ -128,7 +128,7 @@ def mixed(queries: pl.DataFrame, qrels: pl.DataFrame, general_passages: pl.DataF
     train = queries.filter(pl.col("split") == "train")
     left_out = [origin for origin, weight in rule.weights.items() if weight == 0]
     unheard = pl.col("origin").is_in(left_out) & pl.col("query_id").is_in(train["query_id"].to_list())
-    qrels = _with_experts_word(known.filter(~unheard))
+    qrels = with_experts_word(known.filter(~unheard))
     held = queries.filter(pl.col("split") != "train")
     pairs = _training_pairs(train, qrels, corpus, rule)
     drops: dict[str, dict[str, int]] = {}
@@ -187,12 +187,6 @@ def mixed(queries: pl.DataFrame, qrels: pl.DataFrame, general_passages: pl.DataF
         raise InputError(f"mix: no domain query is left to train on; offered {offered}, dropped {counts['dropped']}")
     judged = pl.concat([pairs, judged_no, held_qrels]).unique(["query_id", "target_id", "unit"])
     return Mixed(pl.concat([train, held]), judged, pl.concat([boilerplate, repeating, leaking]), counts)
-
-
-def _with_experts_word(qrels: pl.DataFrame) -> pl.DataFrame:
-    """One judgment for each query and target: the curated one where there is any, the first of the others where not."""
-    first = qrels.sort(pl.col("origin") != "curated", maintain_order=True)
-    return first.unique(["query_id", "target_id", "unit"], keep="first", maintain_order=True)
 
 
 def _training_pairs(train: pl.DataFrame, qrels: pl.DataFrame, corpus: Corpus, rule: MixRule) -> pl.DataFrame:

@@ -59,5 +59,6 @@ def _counts(mined: Mined, queries: int) -> dict[str, Any]:
         "mean_rank": rows["rank"].mean() if rows.height else None,
         "mean_score": rows["score"].mean() if rows.height else None,
         "mean_margin": rows["margin"].mean() if rows.height else None,
+        **({"judged_left_out": mined.judged_left_out} if mined.judged_left_out else {}),
         "estimated_false_negative_share": mined.likely_answers / mined.candidates if mined.candidates else 0.0,
     }

@@ -81,7 +81,14 @@ def _paired(
 def _taught(kind: type[PackedMarginLoss] | type[PackedKLLoss]) -> Callable[[SentenceTransformer, Objective], nn.Module]:
     def build(model: SentenceTransformer, given: Objective) -> nn.Module:
         assert given.taught is not None
-        return kind(model, given.taught, given.weights, scale=given.scale, batch_tokens=given.batch_tokens)
+        return kind(
+            model,
+            given.taught,
+            given.weights,
+            negatives=given.masks.negatives(),
+            scale=given.scale,
+            batch_tokens=given.batch_tokens,
+        )
 
     return build
 

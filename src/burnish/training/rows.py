@@ -13,6 +13,9 @@ from burnish.arrays import Vectors
 from burnish.training.masks import FalseNegatives, Suspicion
 from burnish.training.parts import Part
 
+_MOST_JUDGED = 32  # judged non-answers of a passage's queries together: each is embedded with every batch that has the passage
+_NOTHING = "."  # a text where a row has no further negative: short, of at least one token in any tokenizer, and masked
+
 
 @dataclass(frozen=True)
 class TrainingSet:
@@ -20,7 +23,8 @@ class TrainingSet:
 
     Attributes:
         queries: shape (rows,).
-        passages: the positive and the negatives of each row, as places in `texts`; shape (rows, 1 + negatives).
+        passages: the positive and the negatives of each row, as places in `texts`; shape (rows, 1 + negatives). A row with
+            fewer negatives than others repeats its positive at the end.
         texts: the passages' texts.
         masks: which passages of a batch may not be a row's negatives.
         weights: what each row counts in the loss, above 0, shape (rows,).
@@ -36,11 +40,16 @@ class TrainingSet:
 
     def dataset(self) -> Dataset:
         """The rows as the trainer takes them: query, positive, negatives, and the row number as label."""
+        own = self.passages[:, 0]
         columns = {
-            "positive" if column == 0 else f"negative_{column}": [self.texts[at] for at in self.passages[:, column]]
-            for column in range(self.passages.shape[1])
+            f"negative_{column}": [
+                _NOTHING if at == positive else self.texts[at]
+                for at, positive in zip(self.passages[:, column], own, strict=True)
+            ]
+            for column in range(1, self.passages.shape[1])
         }
-        return Dataset.from_dict({"query": list(self.queries), **columns, "label": list(range(len(self.queries)))})
+        pairs = {"query": list(self.queries), "positive": [self.texts[at] for at in own]}
+        return Dataset.from_dict({**pairs, **columns, "label": list(range(len(self.queries)))})
 
 
 def training_set(
@@ -56,7 +65,8 @@ def training_set(
 
     The rows of one passage share its negatives: its queries' mined ones, taken in turn. What is hard for one of them is near
     the others too, and each passage is embedded once a batch. A row that would have too few is filled up with passages drawn
-    by a hash; the mask then watches over them as over any other in-batch negative.
+    by a hash; the mask then watches over them as over any other in-batch negative. Judged non-answers come besides, in turn
+    too. Few queries have any, so no other row is filled up to their number.
 
     Args:
         parts: the domain and the general set; a query's passages come from its own part.
@@ -105,23 +115,38 @@ def _with_shared_negatives(
     bounds: Mapping[str, tuple[int, int]],
     seed: int,
 ) -> NDArray[np.int64]:
-    """The positive and the negatives of each row, shape (rows, 1 + negatives of a query)."""
-    mined: dict[str, list[int]] = {}
-    for query, passage in negatives.sort("query_id", "rank", "passage_id").select("query_id", "passage_id").iter_rows():
-        mined.setdefault(query, []).append(place[passage])
+    """The positive and the negatives of each row, shape (rows, 1 + most negatives of a row)."""
+    is_judged = pl.col("miner") == "judged"
+    mined, judged = (_by_query(negatives.filter(of_kind), place) for of_kind in (~is_judged, is_judged))
     width = max((len(found) for found in mined.values()), default=0)
     of_positive: dict[int, list[str]] = {}
     for query, _, at in rows:
         of_positive.setdefault(at, []).append(query)
     chosen: dict[int, list[int]] = {}
     for at, queries in of_positive.items():
-        in_turn = [found for rank in range(width) for query in queries for found in mined.get(query, [])[rank : rank + 1]]
-        wanted = list(dict.fromkeys(found for found in in_turn if found != at))[:width]
+        wanted = _in_turn([mined.get(query, []) for query in queries], {at})[:width]
         low, high = bounds[queries[0]]
         draw = np.random.default_rng([seed, at])
         while len(wanted) < width:
             drawn = int(draw.integers(low, high))
             if high - low <= width + 1 or (drawn != at and drawn not in wanted):
                 wanted.append(drawn)
-        chosen[at] = wanted
-    return np.array([[at, *chosen[at]] for _, _, at in rows], dtype=np.int64)
+        wanted = [one for one in wanted if one != at]  # drawn where there is hardly another passage
+        given = _in_turn([judged.get(query, []) for query in queries], {at, *wanted})
+        chosen[at] = wanted + given[:_MOST_JUDGED]
+    longest = max((len(found) for found in chosen.values()), default=0)
+    return np.array([[at, *chosen[at], *[at] * (longest - len(chosen[at]))] for _, _, at in rows], dtype=np.int64)
+
+
+def _by_query(negatives: pl.DataFrame, place: Mapping[str, int]) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for query, passage in negatives.sort("query_id", "rank", "passage_id").select("query_id", "passage_id").iter_rows():
+        found.setdefault(query, []).append(place[passage])
+    return found
+
+
+def _in_turn(lists: Sequence[list[int]], but: set[int]) -> list[int]:
+    """The first of each list, then the second of each, and so on, none twice and none of `but`."""
+    deepest = max(map(len, lists), default=0)
+    in_turn = [found for rank in range(deepest) for one in lists for found in one[rank : rank + 1]]
+    return [found for found in dict.fromkeys(in_turn) if found not in but]

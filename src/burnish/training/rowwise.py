@@ -83,21 +83,45 @@ class PackedContrastiveLoss(ContrastiveLoss):
 class _Taught:
     """What two losses share: a teacher's scores, and a student's that are `scale` times the cosine.
 
-    A cosine alone has no room for a cross-encoder's margins.
+    A cosine alone has no room for a cross-encoder's margins. Rows with as many negatives, `negatives` of shape (rows,), are
+    computed together, since both losses want as many of every row.
     """
 
     def __init__(
-        self, model: SentenceTransformer, taught: Vectors, weights: NDArray[np.float32], *, scale: float, batch_tokens: int
+        self,
+        model: SentenceTransformer,
+        taught: Vectors,
+        weights: NDArray[np.float32],
+        *,
+        negatives: NDArray[np.int64],
+        scale: float,
+        batch_tokens: int,
     ) -> None:
         super().__init__(model, similarity_fct=_ScaledCosine(scale))  # type: ignore[call-arg]
         self.taught, self.weights, self.batch_tokens = torch.from_numpy(taught), weights, batch_tokens
+        self.negatives = torch.from_numpy(negatives)
 
     def forward(self, sentence_features: Iterable[Features], labels: Tensor) -> Tensor:
-        """The mean loss of the rows `labels`, shape (rows,)."""
+        """The mean loss of those of the rows `labels`, shape (rows,), that have a negative; 0 where none has."""
         columns, labels = _batch(self, sentence_features, labels)
-        taught = self.taught[labels.cpu()].to(labels.device)
+        taught, counts = (one[labels.cpu()].to(labels.device) for one in (self.taught, self.negatives))
+        found = [count for count in counts.unique().tolist() if count]
+        if not found:
+            return (columns[0] * 0).sum()
+        if bool((counts == found[0]).all()):
+            return self._mean(columns, taught, labels, found[0])
+        own = torch.from_numpy(self.weights[labels.cpu().numpy()]).to(labels.device)
+        parts = []
+        for count in found:
+            some = counts == count
+            parts.append(self._mean([one[some] for one in columns], taught[some], labels[some], count) * own[some].sum())
+        return torch.stack(parts).sum() / own[counts > 0].sum()
+
+    def _mean(self, columns: list[Tensor], taught: Tensor, labels: Tensor, count: int) -> Tensor:
+        """The mean loss of rows that all have `count` negatives, in their first columns."""
         compute: Callable[..., Tensor] = self.compute_loss_from_embeddings  # type: ignore[attr-defined]
-        return _weighted(self.weights, labels, lambda some: compute([one[some] for one in columns], taught[some]))
+        first, scores = columns[: 2 + count], taught[:, : 1 + count]
+        return _weighted(self.weights, labels, lambda some: compute([one[some] for one in first], scores[some]))
 
 
 class PackedMarginLoss(_Taught, MarginMSELoss):
