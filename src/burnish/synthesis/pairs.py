@@ -1,6 +1,7 @@
 """From queries to tables: one query for each text, with all passages that it was made for, and what it copied of them."""
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +11,8 @@ import polars as pl
 from burnish import tables, writing
 from burnish.synthesis.subjects import Subject
 from burnish.tables import QRELS, QUERIES, SLICE
+
+_MEANT = re.compile(r"(?<=\w)[+#]")  # C, C++ and C# are three languages
 
 Made = Sequence[tuple[Subject, Sequence[str]]]  # the queries that were made for each subject, in the subjects' order
 
@@ -51,8 +54,11 @@ def spelling(text: str) -> str:
 
     >>> spelling("What's a lien?") == spelling("what s a  lien"), spelling("&&") == spelling("||")
     (True, False)
+    >>> spelling("Sort in C++?"), spelling("sort in c#")
+    ('sort in c plus', 'sort in c sharp')
     """
-    return writing.normalised(text) or text
+    meant = _MEANT.sub(lambda sign: " plus " if sign.group() == "+" else " sharp ", text)
+    return writing.normalised(meant) or text
 
 
 def lexical_copy_rate(queries: pl.DataFrame, qrels: pl.DataFrame, passages: pl.DataFrame) -> float:
