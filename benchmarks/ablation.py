@@ -180,7 +180,7 @@ def judged(place: Place, mixed: Path, embedded: Path, seconds: float) -> Result:
     queries, qrels = (
         tables.read(kind, mixed / "test" / name) for kind, name in ((QUERIES, "queries.parquet"), (QRELS, "qrels.parquet"))
     )
-    found = []
+    found: list[dict[str, float]] = []
     for name, corpus, own in (
         ("passages", "data/corpus/passages.parquet", queries.filter(pl.col("origin") != "general")),
         ("general", "data/collected/general_passages.parquet", queries.filter(pl.col("origin") == "general")),

@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 import sides
-from quality import ROOT, data, fetch
+from folders import data
+from quality import ROOT, fetch
 from sentence_transformers import SentenceTransformer
 
 from burnish import tables
@@ -34,7 +35,10 @@ def rows(model: SentenceTransformer, folders: Sequence[Path], texts: int, turns:
         def peer(some: list[str] = some) -> Any:
             return model.encode_document(some, show_progress_bar=False)
 
-        times = sides.by_turns(peer, lambda some=some: encode(some), turns=turns, clock=clock)
+        def ours(some: list[str] = some) -> Any:
+            return encode(some)
+
+        times = sides.by_turns(peer, ours, turns=turns, clock=clock)
         expected = model.encode_document(some, show_progress_bar=False, normalize_embeddings=True)
         lowest = float((encode(some) * expected).sum(axis=1).min())
         yield sides.line(

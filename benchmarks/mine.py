@@ -8,7 +8,6 @@ its own, by numpy in double precision: at least 99 of 100 queries must have the 
 import resource
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,9 @@ import numpy as np
 import polars as pl
 import sides
 from datasets import Dataset
+from folders import Data, data
 from numpy.typing import NDArray
-from quality import ROOT, Data, data, fetch, settings
+from quality import ROOT, fetch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.util import mine_hard_negatives
 
@@ -162,9 +162,7 @@ def main(folders: Sequence[Path], model: str | None, passages: int, size: int | 
     if not folders and not size:
         raise click.UsageError("name a folder of data, or a --size")
     params = ROOT / "params.yaml"
-    rule = replace(
-        settings(params, seed=7).rule(0), per_query=1, first_rank=1, last_rank=100, pool=1, max_share=0.95, search=search
-    )
+    rule = Rule(1, first_rank=1, last_rank=100, pool=1, max_share=0.95, search=search)
 
     def rows() -> Iterator[dict[str, Any]]:
         if size:  # first: the peak is of the whole process

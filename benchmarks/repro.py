@@ -17,7 +17,8 @@ from typing import Any
 import click
 import numpy as np
 import sides
-from quality import ROOT, data, fetch
+from folders import data
+from quality import ROOT, fetch
 from sentence_transformers import SentenceTransformer
 
 from burnish import tables

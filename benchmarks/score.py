@@ -14,7 +14,8 @@ import click
 import polars as pl
 import sides
 import torch
-from quality import ROOT, Data, data, fetch
+from folders import Data, data
+from quality import ROOT, fetch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
 from sentence_transformers.util import cos_sim
@@ -29,6 +30,7 @@ from burnish.search.nearest import exact
 
 _TARGETS = {"score": 10.0, "search and score": 2.0}
 _DEPTH = 100
+_NO_MODEL: Any = None
 _FIGURES = {"ndcg@10": ("ndcg@k", 10), "mrr@10": ("mrr@k", 10), "map@100": ("map@k", 100), "recall@10": ("recall@k", 10)}
 
 
@@ -37,8 +39,8 @@ class Evaluator(InformationRetrievalEvaluator):
 
     vectors: dict[str, torch.Tensor]
 
-    def embed_inputs(self, *_: Any, encode_fn_name: str, **__: Any) -> torch.Tensor:
-        return self.vectors[encode_fn_name]
+    def embed_inputs(self, model: Any, sentences: Any, encode_fn_name: str | None = None, *_: Any, **__: Any) -> Any:  # noqa: ARG002
+        return self.vectors[encode_fn_name or ""]
 
 
 def evaluator(queries: pl.DataFrame, passages: pl.DataFrame, qrels: pl.DataFrame, asked: Vectors, stored: Vectors) -> Evaluator:
@@ -84,11 +86,11 @@ def rows(model: SentenceTransformer, given: Data, limits: tuple[int, int], turns
         ranked = retrieval.as_run("model", queries, passages, indices, scores)
         return measures.by_query(measures.of_targets(ranked, passages, by_document=False), qrels)
 
-    theirs = peer.compute_all_metrics(None)["cosine"]
+    theirs: Any = peer.compute_all_metrics(_NO_MODEL)["cosine"]
     means = figures(*found).mean().row(0, named=True)
     apart = max(abs(means[own] - theirs[name][depth]) for own, (name, depth) in _FIGURES.items())
     whole = sides.by_turns(
-        lambda: peer.compute_all_metrics(None), lambda: figures(*exact(asked, stored, _DEPTH)), turns=turns, clock=clock
+        lambda: peer.compute_all_metrics(_NO_MODEL), lambda: figures(*exact(asked, stored, _DEPTH)), turns=turns, clock=clock
     )
     search, alone = sides.by_turns(lambda: searched(asked, stored), lambda: figures(*found), turns=turns, clock=clock)
     for work, times in (("score", (whole[0] - search, alone)), ("search and score", whole)):

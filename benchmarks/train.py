@@ -16,8 +16,9 @@ import numpy as np
 import polars as pl
 import sides
 import torch
+from folders import Data, data
 from numpy.typing import NDArray
-from quality import ROOT, Data, Settings, data, fetch, judged, settings, vectors
+from quality import ROOT, Settings, fetch, judged, settings, vectors
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss, MultipleNegativesRankingLoss
 
@@ -26,7 +27,8 @@ from burnish.embedding import encoding, models
 from burnish.errors import run
 from burnish.evaluation import measures
 from burnish.training import mining, trainer
-from burnish.training.rows import Part, TrainingSet, training_set
+from burnish.training.parts import Part
+from burnish.training.rows import TrainingSet, training_set
 from burnish.training.trainer import Recipe
 
 _SHORT, _LONG = {"same precision": 2.0, "defaults": 5.0}, {"same precision": 1.2, "defaults": 2.5}
@@ -70,7 +72,7 @@ def job(folder: Path, given: Data, chosen: Settings, clock: str) -> Job:
     train = given.of("train")
     asked, stored = vectors(model, train, given.passages)
     mined = mining.from_tables(
-        train, given.passages, given.qrels, query_vectors=asked, passage_vectors=stored, rule=chosen.rule(train.height)
+        train, given.passages, given.qrels, query_vectors=asked, passage_vectors=stored, rule=chosen.rule(train, given.qrels)
     )
     known = dict(zip(train["query_id"], asked, strict=True))
     recipe = replace(chosen.recipe, epochs=1, min_steps=0, evaluations=1, interpolation=(1.0,))
@@ -138,11 +140,12 @@ def rows(folder: Path, work: Job) -> Iterator[dict[str, Any]]:
     model, taken = ours(folder, work)
     own = values(model, work.given)
     pairs = len(work.rows.queries)
-    known: dict[tuple[bool, int | None], tuple[NDArray[np.float64], float]] = {}
+    known: dict[tuple[bool, int], tuple[NDArray[np.float64], float]] = {}
     for setting, target in work.targets.items():
         defaults = setting == "defaults"
         bf16 = not defaults and encoding.bf16_is_faster(model.device)
-        length = model.max_seq_length if defaults else min(work.recipe.max_tokens, model.max_seq_length)
+        longest = model.max_seq_length or work.recipe.max_tokens
+        length = longest if defaults else min(work.recipe.max_tokens, longest)
         if (bf16, length) not in known:
             peer, seconds = peers(folder, work, defaults=defaults)
             known[bf16, length] = values(peer, work.given), seconds

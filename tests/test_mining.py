@@ -242,6 +242,14 @@ def test_a_passage_judged_no_answer_twice_comes_once() -> None:
     assert set(tables.checked(rows, NEGATIVES, "mined")["passage_id"]) == {"d1#0", "d1#1"}
 
 
+def test_what_nobody_clicked_trains_nothing() -> None:
+    """A grade 0 by clicks is no expert's; beside it one by an expert counts."""
+    found = judged(("q", "d0#0", "passage", 1), ("q", "d0#1", "passage", 0), ("q", "d1#0", "passage", 0))
+    found = found.with_columns(origin=pl.Series(["curated", "clicks", "curated"]))
+    rows = from_tables(["a", "b", "c"], [0.8, 0.7, 0.5], found, replace(RULE, per_query=0))
+    assert rows["passage_id"].to_list() == ["d1#0"]
+
+
 def test_a_judged_non_answer_with_an_answers_text_is_left_out() -> None:
     """Judgments that contradict each other teach nothing."""
     rows = from_tables(

@@ -223,7 +223,8 @@ def from_tables(
 ) -> Mined:
     """`hard_negatives` of the tables' queries, its rows with ids in place of row numbers (NEGATIVES).
 
-    Passages of grade 0 count as `rule.judged` says. Never a negative: a passage or document of any grade above 0, and every
+    Passages of grade 0 count as `rule.judged` says; not those by clicks, since what was shown and not opened may still answer, and
+    such negatives did harm where it was tried (Huang et al. 2020, "Embedding-based Retrieval in Facebook Search"). Never a negative: a passage or document of any grade above 0, and every
     passage with the very text of one. A judged document counts with all its passages. `languages` is of the passages, as in
     Part, and `relevance` of pairs of texts.
     """
@@ -235,13 +236,15 @@ def from_tables(
     answers: dict[str, set[int]] = {}
     positives: dict[str, set[int]] = {}
     judged: dict[str, list[int]] = {}
-    for query_id, target_id, unit, grade in qrels.select("query_id", "target_id", "unit", "grade").iter_rows():
+    for query_id, target_id, unit, grade, origin in qrels.select(
+        "query_id", "target_id", "unit", "grade", "origin"
+    ).iter_rows():
         rows = [place[target_id]] if target_id in place else of_document.get(target_id, []) if unit == "document" else []
         if grade > 0:
             answers.setdefault(query_id, set()).update(one for row in rows for one in same_text[text_of[row]])
             if unit == "passage":
                 positives.setdefault(query_id, set()).update(rows)
-        else:
+        elif origin != "clicks":
             judged.setdefault(query_id, []).extend(sorted(rows))
     ids = queries["query_id"].to_list()
     mined = hard_negatives(
