@@ -307,8 +307,8 @@ def test_no_code_of_a_data_set_is_run(client: Client, tmp_path: Path) -> None:
         (given("microsoft/ms_marco", "v2.1", columns=MARCO | {"labels": "passages.url"}), "label 'u'; expected a number"),
         (given("team/triplets", "triplet", columns=TRIPLET | {"positives": []}), "name `positives`, or `candidates`"),
         (given("team/triplets", "triplet", columns=TRIPLET | {"labels": "x"}), "`candidates` and `labels` go together"),
-        (given("team/triplets", "triplet", rows={"revision": "main"}), "knob `collect.general.hub.rows.revision`"),
-        (given("triplets", "triplet"), "knob `collect.general.hub.rows.dataset`"),
+        (given("team/triplets", "triplet", rows={"revision": "main"}), "knob `collect.general.rows.revision`"),
+        (given("triplets", "triplet"), "knob `collect.general.rows.dataset`"),
     ],
 )
 def test_a_set_that_cannot_be_used_is_told(client: Client, tmp_path: Path, knobs: dict[str, Any], said: str) -> None:

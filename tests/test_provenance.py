@@ -63,7 +63,7 @@ def test_another_clone_gives_the_same(clone: Path) -> None:
         ("src/burnish/training/losses.py", {"train"}),
         ("src/burnish/training/release.py", {"export"}),
         ("src/burnish/embedding/models.py", {"train", "export"}),
-        ("src/burnish/training/__init__.py", {"train", "export"}),
+        ("src/burnish/training/__init__.py", {"train", "export", "report"}),
         ("stages/train.py", {"train"}),
         ("src/burnish/documents/pdf.py", set()),
     ],
