@@ -82,7 +82,7 @@ def main(params: Path, corpus: Path, collected: Path, synthetic: Path, embedded:
     general_passages = tables.read(PASSAGES, collected / "general_passages.parquet")
     made = mixing.mixed(queries, qrels, general_passages, base, rule)
     for query, kind, held, left_out in leaks.worst(made.leaks, 3).select("query_id", "kind", "held_id", "left_out").iter_rows():
-        click.echo(f"leak: training query {query} and held-out {held} ({kind}); the {left_out} one is left out", err=True)
+        click.echo(f"leak: query {query} and held-out {held} ({kind}); the {left_out} one is left out", err=True)
     with atomic.folder(out) as folder:
         # Test judgments and leaks lie apart: a new one changes no file that training depends on.
         for name, part in mixing.by_use(made).items():

@@ -58,7 +58,7 @@ class ReplyStore:
     """An append-only folder of replies, safe for any number of processes and threads at once.
 
     Each process appends to a shard of its own (`shards`), synced after every line: a reply that was paid for outlives
-    `kill -9`. A line that is torn or does not match its checksum is told in `damaged`; its neighbours are kept.
+    `kill -9`. A line that does not match its checksum is told in `damaged`; its neighbours are kept.
 
     Every line is held in memory, 0.8 GB for a million replies of 600 bytes.
 

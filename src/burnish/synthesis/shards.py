@@ -77,31 +77,32 @@ def taken(folder: Path, read: Callable[[bytes], T | None], take: Callable[[bytes
     """Hand each sound line of each shard to `take`; the shards that are damaged, in the order of their names.
 
     A closed shard whose content is not what its name says has lost something, even where each of its lines is sound. The
-    last line of a shard that a process still writes may be unfinished, which is no loss.
+    last line of a shard that is open may be unfinished, which is no loss: the process still writes it, or was killed before it
+    had kept the line.
 
     Args:
         folder: of a store; need not be there.
         read: what a line says; nothing, where it is not what was once written.
         take: gets a line and what it says. A shard that is closed meanwhile may be read twice.
     """
-    found = [_damage(path, file, read, take, live=live) for path, file, live in _files(folder)]
+    found = [_damage(path, file, read, take) for path, file, _ in _files(folder)]
     return sorted((one for one in found if one), key=lambda one: one.path)
 
 
 def adopt(folder: Path, read: Callable[[bytes], T | None]) -> None:
-    """Close the shards that killed processes left open, if they are whole; what is damaged waits for `repair`."""
+    """Close the shards that killed processes left open, without an unfinished last line; what is damaged waits for `repair`."""
     for path in sorted(folder.glob(f"{_OPEN}*.jsonl")):
         try:
-            file = path.open("rb")
+            file = path.open("r+b")
         except FileNotFoundError:
             continue
         with file:
-            if not _free(file.fileno(), path, fcntl.LOCK_EX):
+            if not _free(file.fileno(), path, fcntl.LOCK_EX) or _damage(path, file, read, _leave):
                 continue
-            if not path.stat().st_size:
-                path.unlink()
-            elif not _damage(path, file, read, _leave, live=False):
+            if _cut(file):
                 _name_by_content(path)
+            else:
+                path.unlink()
 
 
 def repair(folder: Path, read: Callable[[bytes], T | None]) -> dict[str, Repaired]:
@@ -112,7 +113,7 @@ def repair(folder: Path, read: Callable[[bytes], T | None]) -> dict[str, Repaire
     """
     done: dict[str, Repaired] = {}
     for path, file, live in _files(folder):
-        damage = None if live else _damage(path, file, read, _leave, live=False)
+        damage = None if live else _damage(path, file, read, _leave)
         if not damage:
             continue
         kept = _rewritten(folder, file, read)
@@ -142,15 +143,13 @@ def _files(folder: Path) -> Iterator[tuple[Path, BinaryIO, bool]]:
                 yield path, file, live
 
 
-def _damage(
-    path: Path, file: BinaryIO, read: Callable[[bytes], T | None], take: Callable[[bytes, T], None], *, live: bool
-) -> Damage | None:
+def _damage(path: Path, file: BinaryIO, read: Callable[[bytes], T | None], take: Callable[[bytes, T], None]) -> Damage | None:
     """What a shard has lost, if anything; its sound lines are handed to `take`."""
     digest = hashlib.sha256()
     sound = lost = 0
     for line in file:
         digest.update(line)
-        if not line.strip() or (live and not line.endswith(b"\n")):
+        if not line.strip() or (path.name.startswith(_OPEN) and not line.endswith(b"\n")):
             continue
         said = read(line)
         if said is None:
@@ -160,6 +159,15 @@ def _damage(
             take(line, said)
     changed = _NAMED.fullmatch(path.stem) is not None and digest.hexdigest() != path.stem
     return Damage(path, sound, lost or 1) if lost or changed else None
+
+
+def _cut(file: BinaryIO) -> int:
+    """Take an unfinished last line off the file; the bytes that are left."""
+    file.seek(0)
+    whole = sum(len(line) for line in file if line.endswith(b"\n"))
+    file.truncate(whole)
+    os.fsync(file.fileno())
+    return whole
 
 
 def _leave(line: bytes, said: object) -> None:
