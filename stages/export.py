@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import click
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from burnish import ahead, atomic, knobs, provenance, tables
 from burnish.embedding import encoding, models
@@ -26,6 +26,34 @@ class ExportKnobs(Knobs):
     proof_passages: Annotated[int, Field(ge=11)]
 
 
+class Whole(Knobs):
+    """A section that the manifest tells as it is; its stage has checked it."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class Synthesis(Knobs):
+    """Of the section `synthesize`, what decides which queries are made; how they are paid for decides nothing."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    provider: str
+    model: str
+    prompt: str
+    count: int
+    excerpt_characters: int
+    excerpts_per_document: int
+    kinds: list[str]
+    wordings: list[str]
+    personas: list[str]
+    language: str
+    passages_per_query: int
+    companions: str
+    examples: int
+    temperature: float
+    max_passages_per_query: int
+
+
 @click.command(help=__doc__)
 @click.option("--params", type=click.Path(path_type=Path), required=True, help="File whose section `export` holds the knobs.")
 @click.option("--base", type=click.Path(path_type=Path), required=True, help="Folder of the base model.")
@@ -43,6 +71,14 @@ def main(params: Path, base: Path, tuned: Path, curves: Path, passages: Path, tr
         raise InputError(f"export.licences: `{_GENERAL}` is told by collect.general.licence; leave it out here")
     named = licences.names(knobs.section(params, "extract", DocumentSources), knobs.section(params, "collect", SearchLogs))
     stated = licences.with_sources(chosen.licences, named)
+    made_by = {
+        "extract": knobs.section(params, "extract", Whole),
+        "synthesize": knobs.section(params, "synthesize", Synthesis),
+        "mix": knobs.section(params, "mix", Whole),
+        "mine": knobs.section(params, "mine", Whole),
+        "train": knobs.section(params, "train", Whole),
+        "export": chosen,
+    }
     set_of = json.loads(general.read_text(encoding="utf-8"))
     code = {"train": provenance.recorded(tuned), "export": provenance.digest(Path(__file__))}
     model = models.load(tuned)
@@ -73,6 +109,7 @@ def main(params: Path, base: Path, tuned: Path, curves: Path, passages: Path, tr
                 "passages": passages,
             },
             code=code,
+            params={name: one.model_dump() for name, one in made_by.items()},
             widths=[one for one in summary["recipe"]["widths"] if one <= width],
         )
         release.write_manifest(made, found | {"proof": proof, "width": width})

@@ -311,6 +311,15 @@ def test_a_second_repro_runs_nothing(built: Repository) -> None:
     assert stages_run(built.repro()) == []
 
 
+def test_dvc_reads_metrics_and_curves(built: Repository, tmp_path: Path) -> None:
+    """Scalars by `dvc metrics show`, learning and recall curves by `dvc plots show`."""
+    shown = json.loads(built.run("dvc", "metrics", "show", "--json"))[""]["data"]
+    assert shown["metrics/retrieval.json"]["data"]["test"]["tuned"]["ndcg@10"] > 0
+    built.run("dvc", "plots", "show", "--out", str(tmp_path))
+    html = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert all(title in html for title in ("Learning curve", "Recall at k"))
+
+
 @pytest.mark.parametrize("change", EDITS)
 def test_a_change_runs_its_stages_alone(project: Repository, change: str) -> None:
     """After a change, `dvc repro` runs the stages of the README's table and no other."""

@@ -136,6 +136,7 @@ def test_an_extracted_corpus_without_a_base_is_told(tmp_path: Path) -> None:
     found = examined(folder)
     assert level(found, "2 documents, 2 passages of 20 to 200 tokens") == "ok"
     assert level(found, "no base model yet: run `dvc repro base`") == "note"
+    assert any("judgments" in text for text in found)
     assert not any("documents are there" in text for text in found)
 
 

@@ -319,6 +319,20 @@ def test_the_mask_follows_the_columns_of_the_loss() -> None:
     ]
 
 
+def test_an_experts_no_is_no_suspicion() -> None:
+    """What the guide scores as high as the answer stays a negative of the row whose query it was judged for, and of no other."""
+    queries = np.array([[1.0, 0.0], [1.0, 0.1]], np.float32)
+    passages = np.array([[1.0, 0.0], [1.0, 0.05], [1.0, 0.02]], np.float32)
+    made = FalseNegatives(queries, passages, np.array([[0, 2], [1, 2]]), [frozenset({0}), frozenset({1})], Suspicion(0.9, 0.9))
+    rows = np.arange(2)
+    assert made.own(rows).tolist() == [[True], [True]]
+    judged = replace(made, refuted=[frozenset({2}), frozenset()])
+    assert judged.own(rows).tolist() == [[False], [True]]
+    assert made.mask(rows)[0, 2:].tolist() == [True, True]
+    assert judged.mask(rows)[0, 2:].tolist() == [False, False]
+    assert judged.mask(rows)[1].tolist() == made.mask(rows)[1].tolist()
+
+
 @pytest.mark.parametrize("likeness", [-1.0, 0.1])
 def test_a_part_of_a_batchs_mask_is_that_part(likeness: float) -> None:
     """Large batches ask for some rows at a time: put together they are the whole, in all three directions."""
@@ -326,7 +340,8 @@ def test_a_part_of_a_batchs_mask_is_that_part(likeness: float) -> None:
     queries, passages = (random.normal(size=(size, 8)).astype(np.float32) for size in (30, 60))
     candidates = np.stack([random.permutation(30), random.permutation(30) + 30], axis=1)
     known = [frozenset({int(own), *random.choice(60, 5).tolist()}) for own in candidates[:, 0]]
-    one = FalseNegatives(queries, passages, candidates, known, Suspicion(0.9, likeness))
+    refuted = [frozenset({int(own)}) for own in candidates[:, 1]]
+    one = FalseNegatives(queries, passages, candidates, known, Suspicion(0.9, likeness), refuted)
     rows = random.permutation(30)[:20]
     batch = one.of_batch(rows, torch.device("cpu"))
     for direction in (batch.documents, batch.anchors, batch.positives):

@@ -136,10 +136,18 @@ def test_a_dropped_dev_query_holds_nothing_out() -> None:
     chain = ("abcdefghijklmnop", "abcdefghijklmnopqrs", "abcdefghijklmnopqrstuv")
     names = (("h2", "test"), ("dev", "dev"), ("t2", "train"))
     rows = [(name, text, "curated", split) for (name, split), text in zip(names, chain, strict=True)]
-    judged = pl.concat([JUDGED, qrels(*((name, "d4#0", 1) for name, _ in names))])
+    rows.append(("other", TOPICS[3], "curated", "dev"))
+    judged = pl.concat([JUDGED, qrels(*((name, "d4#0", 1) for name in ("h2", "dev", "t2", "other")))])
     found = mixed(pl.concat([PLAIN, queries(*rows)]), judged)
     assert found.counts["dev_near_duplicate_of_test"] == 1
     assert trained(found) == {"t0", "t1", "t2"}
+
+
+def test_dev_queries_that_all_repeat_test_queries_are_refused() -> None:
+    """Nothing would be left to choose weights by but the general set, and nobody would see it."""
+    asked = pl.concat([PLAIN, queries(("same", TOPICS[2], "curated", "dev"))])
+    with pytest.raises(InputError, match="mix: each dev query repeats a test query, as same does h"):
+        mixed(asked, pl.concat([JUDGED, qrels(("same", "d3#0", 1))]))
 
 
 def test_a_general_held_out_query_is_held_out_too() -> None:

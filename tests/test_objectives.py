@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+import numpy as np
 import pytest
 
 from burnish.errors import InputError
@@ -33,7 +34,7 @@ def test_each_loss_accepts_what_it_needs(name: str) -> None:
     """A teacher where it learns from one, and nothing else."""
     needs = objectives.LOSSES[name].needs_teacher
     objectives.check(name, **PLAIN | {"teacher": "a model" if needs else ""})
-    objectives.check_negatives(name, "none", 1)
+    objectives.check_negatives(name, "none", np.array([1, 2, 0]))
 
 
 @pytest.mark.parametrize(
@@ -72,6 +73,8 @@ def test_knobs_that_do_not_fit_are_told(name: str, knobs: dict[str, Any], told: 
 )
 def test_a_loss_of_negatives_needs_some(name: str, hardness: str, wanted: str) -> None:
     """Rows of queries and answers alone are refused, with the knob that brings negatives."""
-    with pytest.raises(InputError, match=f"mine.per_query: {wanted} needs mined negatives"):
-        objectives.check_negatives(name, hardness, 0)
-    objectives.check_negatives("mnrl", "in_batch_negatives", 0)
+    with pytest.raises(
+        InputError, match=f"mine.per_query: {wanted} .*0 of 3 training rows have one; set mine.per_query to at least 1"
+    ):
+        objectives.check_negatives(name, hardness, np.zeros(3, np.int64))
+    objectives.check_negatives("mnrl", "in_batch_negatives", np.zeros(3, np.int64))

@@ -84,17 +84,19 @@ def manifest_of(folder: Path, tmp_path: Path) -> dict[str, object]:
         training={"summary": {"rows": 5}, "licences": {"corpus": "MIT"}},
         data={"queries": tmp_path / "queries.parquet"},
         code={"train": "1" * 64, "export": "2" * 64},
+        params={"train": {"loss": "mnrl"}},
         widths=[64, 384],
     )
 
 
 def test_the_manifest_tells_what_a_release_was_made_from(base_model: Path, tmp_path: Path) -> None:
-    """Digests of model, data and code, and the widths from the widest."""
+    """Digests of model, data and code, the knobs, and the widths from the widest."""
     found = manifest_of(base_model, tmp_path)
     assert found["model_digest"] == models.digest(base_model)
     assert found["data"] == {"queries": "8e35c2cd3bf6641bdb0e2050b76932cbb2e6034a0ddacc1d9bea82a6ba57f7cf"}
     assert found["widths"] == [384, 64]
     assert found["code"] == {"export": "2" * 64, "train": "1" * 64}
+    assert found["params"] == {"train": {"loss": "mnrl"}}
 
 
 def test_manifest_and_card_change_neither_the_model_nor_each_other(base_model: Path, tmp_path: Path) -> None:

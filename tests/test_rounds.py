@@ -208,7 +208,7 @@ def test_another_guide_masks_by_its_own_scores(material: Material, base_model: P
 
 
 def test_judged_negatives_are_trained_on_though_none_is_mined(material: Material, tmp_path: Path) -> None:
-    """In every round, by the queries that have them; and they alone are enough for a loss of a row's own negatives."""
+    """In every round, by the queries that have them; a loss of nothing but a row's own negatives is refused with so few."""
     no = pl.DataFrame([("q0how", "p3", "passage", 0, 1.0, "curated")], schema=QRELS.columns, orient="row")
     judged = replace(material, qrels=pl.concat([material.qrels, no]))
     rule = replace(RULE, per_query=0, judged=8)
@@ -216,21 +216,16 @@ def test_judged_negatives_are_trained_on_though_none_is_mined(material: Material
     assert first.select("query_id", "passage_id", "miner").rows() == [("q0how", "p3", "judged")]
     data = judged.rows(first, QUICK)
     assert sorted(data.masks.negatives().tolist()) == [0] * 14 + [1] * 2  # q0why shares q0how's
-    for loss in ("mnrl", "triplet"):
-        found = rounds.trained(
-            judged,
-            first,
-            replace(QUICK, loss=loss),
-            rounds=2,
-            miner=Miner(rule, None, tmp_path / "store"),
-            checkpoints=tmp_path / "checkpoints",
-        )
-        assert found.summary["negatives_per_row"] == 1
-        assert found.summary["rounds"]["2"]["negatives"]["domain"]["judged_non_answers"] == 1
-        assert all(np.isfinite(point["loss"]) for point in found.points if "loss" in point)
+    miner = Miner(rule, None, tmp_path / "store")
+    found = rounds.trained(judged, first, QUICK, rounds=2, miner=miner, checkpoints=tmp_path / "checkpoints")
+    assert found.summary["negatives_per_row"] == 1
+    assert found.summary["rounds"]["2"]["negatives"]["domain"]["judged_non_answers"] == 1
+    assert all(np.isfinite(point["loss"]) for point in found.points if "loss" in point)
+    with pytest.raises(InputError, match="mine.per_query: train.loss triplet .* only 2 of 16 training rows have one"):
+        judged.rows(first, replace(QUICK, loss="triplet"))
 
 
 def test_a_loss_that_needs_negatives_is_refused_without(material: Material) -> None:
     """Before any training, by the knob that brings them."""
-    with pytest.raises(InputError, match="mine.per_query: train.loss triplet needs mined negatives"):
+    with pytest.raises(InputError, match="mine.per_query: train.loss triplet .* only 0 of 16 training rows have one"):
         material.rows(mined(material, replace(RULE, per_query=0)), replace(QUICK, loss="triplet"))

@@ -90,13 +90,13 @@ def test_judged_negatives_come_besides_mined_ones() -> None:
 
 
 def test_a_passage_of_many_judged_queries_has_a_bound() -> None:
-    """Else one of them would widen every batch."""
+    """They share as many as one of them has; else one passage would widen every batch."""
     queries = {f"q{at:02}": "train" for at in range(10)}
     domain = part("p", 101, queries)
     said_no = mined(*((name, f"p{1 + 10 * at + more}") for at, name in enumerate(queries) for more in range(8)), miner="judged")
     found = rows_of([domain], judged(*((name, "p0", 1) for name in queries)), said_no)
-    assert found.passages.shape == (10, 33)
-    assert len(set(found.passages[0].tolist())) == 33
+    assert found.passages.shape == (10, 9)
+    assert len(set(found.passages[0].tolist())) == 9
 
 
 def test_where_there_is_hardly_a_passage_places_stay_empty() -> None:

@@ -89,6 +89,9 @@ def cut_at_a_line(content: bytes) -> bytes:
         (lambda content: content.replace(b"a query", b"b query", 1), ["2", "3", "9"]),
         (lambda content: content[:10] + b"\0" * 50 + content[60:], ["2", "3", "9"]),
         (lambda content: b"", ["9"]),
+        (lambda content: content[:-1], ["1", "2", "3", "9"]),
+        (lambda content: content + b"\n", ["1", "2", "3", "9"]),
+        (lambda content: content + b"\0" * 50, ["1", "2", "3", "9"]),
     ],
 )
 def test_a_damaged_shard_is_told_and_repaired(tmp_path: Path, damage: Callable[[bytes], bytes], left: list[str]) -> None:

@@ -111,6 +111,16 @@ def test_installed_packages_are_read() -> None:
     assert f"with at least {most + 1} words" in complaint(Path(), "python-api", packages=packages, minimum_words=most + 1)
 
 
+def test_a_record_beyond_the_limit_is_a_failure_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted as a file's would be, and the others are read."""
+    monkeypatch.setattr(sources, "MAX_TEXT_BYTES", 5)
+    write(tmp_path, {"a.csv": "id,title,text\n1,t,abcdef\n2,t,abcde\n"})
+    large, small = found(tmp_path, "csv", "a.csv", **FIELDS)
+    with pytest.raises(ParseError, match="6 characters") as caught:
+        large.blocks()
+    assert (caught.value.kind, small.blocks()) == ("too-large", [Block("text", "abcde")])
+
+
 def test_an_empty_record_is_a_failure_of_its_own(tmp_path: Path) -> None:
     """It is told when it is read, so that it is counted and does not stop the others."""
     write(tmp_path, {"a.csv": "id,title,text\n1,t,\n2,t,x\n"})

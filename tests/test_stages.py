@@ -242,6 +242,32 @@ def test_train_balances(pipeline: Pipeline) -> None:
     assert curve["step"].max() == -(-pairs // 8)
 
 
+def test_a_beir_folder_is_corpus_and_judgments(pipeline: Pipeline, tmp_path: Path) -> None:
+    """By the knobs that params.yaml's comment names: its documents under their ids, its queries in the splits of their files."""
+    folder = tmp_path / "beir"
+    (folder / "qrels").mkdir(parents=True)
+    documents = [{"_id": name, "title": title, "text": text} for name, (title, text, _) in small.DOCUMENTS.items()]
+    asked = [{"_id": "a", "text": "an awful noise"}, {"_id": "b", "text": "a loaf for weeks"}]
+    for name, rows in (("corpus", documents), ("queries", asked)):
+        (folder / f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    for split, line in (("test", "a\tbicycle/brakes\t1"), ("train", "b\tbread/storing\t1")):
+        (folder / f"qrels/{split}.tsv").write_text(f"query-id\tcorpus-id\tscore\n{line}\n", encoding="utf-8")
+    shutil.copyfile(pipeline.folder / "params.yaml", tmp_path / "params.yaml")
+    judgments = [{"queries": "queries.jsonl", "qrels": "qrels/*.tsv", "language": "en"}]
+    sources = [{"kind": "beir", "path": "beir", "language": "en"}]
+    small.edit(tmp_path / "params.yaml", {"extract.sources": sources, "collect.judgments": judgments})
+    own = {name: str(tmp_path / name) for name in ("params.yaml", "data/corpus", "data/collected")}
+    own |= {"data/documents": str(tmp_path), "data/judged": str(folder)}
+    with contextlib.chdir(pipeline.folder):
+        for name in ("extract", "collect"):
+            run_stage(shlex.join(own.get(word, word) for word in shlex.split(commands(pipeline.folder)[name])))
+    assert set(tables.read(tables.DOCUMENTS, tmp_path / "data/corpus/documents.parquet")["document_id"]) == set(small.DOCUMENTS)
+    queries = tables.read(tables.QUERIES, tmp_path / "data/collected/queries.parquet").filter(origin="curated")
+    assert dict(queries.select("query_id", "split").iter_rows()) == {"a": "test", "b": "train"}
+    qrels = tables.read(tables.QRELS, tmp_path / "data/collected/qrels.parquet").filter(origin="curated")
+    assert set(qrels.select("query_id", "target_id").iter_rows()) == {("a", "bicycle/brakes"), ("b", "bread/storing")}
+
+
 def mined_and_trained(pipeline: Pipeline, out: Path, knobs: dict[str, Any]) -> tuple[Any, Any]:
     """(counts of mine, counts of train) with other knobs, into folders of their own."""
     shutil.copyfile(pipeline.folder / "params.yaml", out / "params.yaml")
@@ -290,6 +316,9 @@ def test_export_proves_the_release(pipeline: Pipeline) -> None:
     assert manifest["proof"]["same_top_10"] == 1
     assert manifest["base"]["digest"]
     assert manifest["widths"] == [384, 128, 64]
+    params = yaml.safe_load((pipeline.folder / "params.yaml").read_text(encoding="utf-8"))
+    assert all(manifest["params"][name] == params[name] for name in ("extract", "mix", "mine", "train", "export"))
+    assert "service" not in manifest["params"]["synthesize"]
     stages = pipeline.folder / "stages"
     assert manifest["code"] == {name: provenance.digest(stages / f"{name}.py") for name in ("train", "export")}
     licence = pipeline.json("data/collected/general.json")["licence"]
@@ -410,7 +439,7 @@ def test_other_models_are_compared(pipeline: Pipeline, base_model: Path, tmp_pat
     found = json.loads((tmp_path / "metrics/retrieval.json").read_text())
     for part in ("test", "general"):
         assert found[part]["again"] == found[part]["base"]
-        assert set(found[part]["tiny"]) == MEASURES
+        assert set(found[part]["tiny"]) == MEASURES | {"judged@10"}
         assert found[part]["delta"] == pipeline.json("metrics/retrieval.json")[part]["delta"]
     assert "tiny" in (tmp_path / "reports/summary.md").read_text(encoding="utf-8")
 
@@ -420,7 +449,7 @@ def test_retrieval_metrics(pipeline: Pipeline) -> None:
     found = pipeline.json("metrics/retrieval.json")
     for part, queries in (("test", 10), ("general", 3)):
         for system in ("bm25", "base", "tuned"):
-            assert set(found[part][system]) == MEASURES
+            assert set(found[part][system]) == MEASURES | {"judged@10"}
             assert all(0 <= value <= 1 for value in found[part][system].values())
         delta = found[part]["delta"]
         assert {"ndcg@10", "ndcg@10_low", "ndcg@10_high", "ndcg@10_p", "queries"} <= set(delta)

@@ -4,6 +4,7 @@ import re
 import runpy
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -31,7 +32,8 @@ def test_each_fragment_is_accepted(fragment: dict[str, Any]) -> None:
         hardness=train["hardness"],
         hardness_strength=train["hardness_strength"],
     )
-    objectives.check_negatives(train["loss"], train["hardness"], params["mine"]["per_query"])
+    mined = params["mine"]["per_query"]
+    objectives.check_negatives(train["loss"], train["hardness"], np.array([0 if mined == "auto" else mined]))
 
 
 def test_every_loss_is_told_and_shown() -> None:

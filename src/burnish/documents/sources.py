@@ -11,7 +11,7 @@ import polars as pl
 from pydantic import Field
 
 from burnish.documents import api_reference, parsing
-from burnish.documents.blocks import Block, ParseError
+from burnish.documents.blocks import MAX_TEXT_BYTES, Block, ParseError
 from burnish.errors import InputError
 from burnish.knobs import Knobs
 from burnish.records import Language, json_lines
@@ -169,6 +169,8 @@ def _api(source: ApiSource, root: Path) -> Iterator[Pending]:
 
 
 def _paragraphs(text: str) -> list[Block]:
+    if len(text) > MAX_TEXT_BYTES:
+        raise ParseError("too-large", f"{len(text):,} characters; at most {MAX_TEXT_BYTES:,} are read")
     found = [Block("text", part.strip()) for part in text.split("\n\n") if part.strip()]
     if not found:
         raise ParseError("empty", "no text")

@@ -54,7 +54,8 @@ def findings(root: Path, params: Path, *, enough: float) -> list[Finding]:
         return [*found, Finding("note", "no corpus yet: run `dvc repro mix`, then ask again")]
     found += doctor.corpus(told)
     if not (base / "tokenizer.json").is_file():
-        return [*found, Finding("note", "no base model yet: run `dvc repro base`, then ask again")]
+        missing = Finding("note", "no base model yet: run `dvc repro base`, then ask again")
+        return [*found, *inputs.judgments(params), missing]
     found += _tokens(root)
     if not (root / "data/mixed/test/queries.parquet").is_file():
         return [*found, *inputs.judgments(params), Finding("note", "no queries yet: run `dvc repro mix`, then ask again")]

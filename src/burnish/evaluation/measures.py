@@ -96,6 +96,23 @@ def recall_curve(run: pl.DataFrame, qrels: pl.DataFrame) -> dict[int, float]:
     return {depth: mean_of(means, str(depth)) for depth in RECALL_DEPTHS}
 
 
+def judged_share(run: pl.DataFrame, qrels: pl.DataFrame, depth: int) -> float:
+    """The share of each query's first `depth` that somebody judged, whatever the grade, averaged over the judged queries.
+
+    Where it is low, a system may find answers that nobody knows to be some, and its measures are too low.
+
+    >>> run = pl.DataFrame({"query_id": ["q"] * 3, "target_id": ["a", "b", "c"], "score": [0.9, 0.8, 0.7]})
+    >>> judged_share(run, pl.DataFrame({"query_id": ["q"], "target_id": ["b"], "grade": [0]}), 2)
+    0.5
+    """
+    ranked = run.sort(["query_id", "score", "target_id"], descending=[False, True, False])
+    first = ranked.group_by("query_id", maintain_order=True).head(depth).select("query_id", "target_id")
+    known = qrels.select("query_id", "target_id", pl.lit(1.0).alias("judged"))
+    found = first.join(known, on=["query_id", "target_id"], how="left").with_columns(pl.col("judged").fill_null(0.0))
+    asked = qrels["query_id"].unique().implode()
+    return mean_of(found.filter(pl.col("query_id").is_in(asked)).group_by("query_id").agg(pl.col("judged").mean()), "judged")
+
+
 def mean_of(frame: pl.DataFrame, column: str) -> float:
     """The mean of a column of numbers, 0 where there is none."""
     found = frame.select(pl.col(column).mean().fill_null(0.0)).item()

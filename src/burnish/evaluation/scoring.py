@@ -52,11 +52,16 @@ def scored(runs: pl.DataFrame, queries: pl.DataFrame, qrels: pl.DataFrame, passa
 
 
 def table(found: Scored, *, seed: int) -> dict[str, Any]:
-    """The means of each full-width system, and tuned against base with interval, p and the detectable difference."""
+    """The means of each full-width system, how much of its first ten is judged, and tuned against base with interval, p and the
+    detectable difference.
+    """
     if not found.values:
         return {}
     means: dict[str, Any] = {
-        name: {measure: found.mean(name, measure) for measure in MEASURES} for name in found.values if "@" not in name
+        name: {measure: found.mean(name, measure) for measure in MEASURES}
+        | {"judged@10": measures.judged_share(found.runs[name], found.qrels, 10)}
+        for name in found.values
+        if "@" not in name
     }
     means["delta"] = _delta(found, "tuned", "base", seed)
     origins = found.queries["origin"].unique().sort().to_list()

@@ -50,7 +50,7 @@ class _Drafts:
     made: Made
     dropped: Counter[str]
     counts: dict[str, Any]
-    scores: dict[str, int] = field(default_factory=dict)  # by text, its case folded
+    scores: dict[str, int] = field(default_factory=dict)  # by `pairs.spelling` of the text
 
 
 @dataclass(frozen=True)

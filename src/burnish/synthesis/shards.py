@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,12 +117,14 @@ def repair(folder: Path, read: Callable[[bytes], T | None]) -> dict[str, Repaire
         damage = None if live else _damage(path, file, read, _leave)
         if not damage:
             continue
-        kept = _rewritten(folder, file, read)
         aside = folder / ASIDE / path.name
         aside.parent.mkdir(exist_ok=True)
-        path.replace(aside)
+        shutil.copyfile(path, aside)
+        rewritten = _rewritten(folder, file, read)
+        if path != rewritten:  # its sound lines may be what its name says, and only what follows them be damage
+            path.unlink()
         _sync(folder)
-        done[path.name] = Repaired(kept, damage.lost, aside)
+        done[path.name] = Repaired(damage.sound, damage.lost, aside)
     return done
 
 
@@ -174,17 +177,16 @@ def _leave(line: bytes, said: object) -> None:
     """Take nothing."""
 
 
-def _rewritten(folder: Path, file: BinaryIO, read: Callable[[bytes], T | None]) -> int:
-    """The number of sound lines in a file, once a shard of them is written."""
+def _rewritten(folder: Path, file: BinaryIO, read: Callable[[bytes], T | None]) -> Path:
+    """The shard of a file's sound lines, once it is written; none is where no line is sound."""
     digest = hashlib.sha256()
-    kept = 0
     for line in _sound(file, read):
         digest.update(line)
-        kept += 1
-    if kept:
-        with atomic.file(folder / f"{digest.hexdigest()}.jsonl") as temporary, temporary.open("wb") as out:
+    shard = folder / f"{digest.hexdigest()}.jsonl"
+    if digest.digest() != hashlib.sha256().digest():
+        with atomic.file(shard) as temporary, temporary.open("wb") as out:
             out.writelines(_sound(file, read))
-    return kept
+    return shard
 
 
 def _sound(file: BinaryIO, read: Callable[[bytes], T | None]) -> Iterator[bytes]:

@@ -22,8 +22,10 @@ def guided(data: TrainingSet, guide: Embedder) -> TrainingSet:
 
 def taught(data: TrainingSet, teacher: Teacher, scale: float) -> TrainingSet:
     """`data` with the teacher's score of each row's passages, times `scale`."""
-    width = data.passages.shape[1]
-    queries = [query for query in data.queries for _ in range(width)]
-    passages = [data.texts[at] for at in data.passages.reshape(-1).tolist()]
-    scores = processes.shared(lambda: teacher.scores(queries, passages))
-    return replace(data, taught=(np.float32(scale) * scores).reshape(-1, width))
+    there = data.passages != data.passages[:, :1]  # a row with fewer negatives than others repeats its positive
+    there[:, 0] = True
+    queries = [data.queries[row] for row in np.nonzero(there)[0].tolist()]
+    passages = [data.texts[at] for at in data.passages[there].tolist()]
+    scores = np.zeros(data.passages.shape, np.float32)
+    scores[there] = np.float32(scale) * processes.shared(lambda: teacher.scores(queries, passages))
+    return replace(data, taught=scores)

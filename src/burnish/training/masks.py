@@ -39,6 +39,8 @@ class FalseNegatives:
             with fewer negatives than others repeats its positive at the end: such a place is nobody's negative.
         positives: the passages known to answer each row's query, as rows of `passages`.
         suspicion: when a passage is taken for an answer; the guide is the base model, unless another is named.
+        refuted: the passages that an expert judged to be no answers of each row's query: no guide's score makes one suspected.
+            None, where it is empty.
     """
 
     queries: Vectors
@@ -46,6 +48,7 @@ class FalseNegatives:
     candidates: NDArray[np.int64]
     positives: Sequence[frozenset[int]]
     suspicion: Suspicion
+    refuted: Sequence[frozenset[int]] = ()
 
     def negatives(self) -> NDArray[np.int64]:
         """How many negatives each row has, shape (rows,)."""
@@ -62,29 +65,45 @@ class FalseNegatives:
         vectors = self.passages[candidates]
         scores = np.einsum("rd,rcd->rc", self.queries[rows], vectors)
         alike = np.einsum("rd,rcd->rc", vectors[:, 0], vectors) >= self.suspicion.likeness
-        known = [np.isin(columns, list(self.positives[row])) for columns, row in zip(candidates, rows, strict=True)]
-        masked: NDArray[np.bool_] = (scores > self.suspicion.threshold * scores[:, :1]) & alike | np.stack(known)
-        return masked[:, 1:] | self._empty(rows)
+        suspected: NDArray[np.bool_] = (scores > self.suspicion.threshold * scores[:, :1]) & alike
+        if self.refuted:
+            suspected &= ~_among(self.refuted, rows, candidates)
+        return (suspected | _among(self.positives, rows, candidates))[:, 1:] | self._empty(rows)
 
     def of_batch(self, rows: NDArray[np.int64], device: torch.device) -> "BatchMask":
         """The masks of the batch of these rows, computed on `device`, for some of its rows at a time."""
         columns = self.candidates[rows].T.reshape(-1)
-        order = np.argsort(columns, kind="stable")
-        known = [np.fromiter(self.positives[row], np.int64) for row in rows]
-        flat = np.concatenate(known)
-        first, last = (np.searchsorted(columns[order], flat, side=side) for side in ("left", "right"))
-        places = [order[low:high] for low, high in zip(first, last, strict=True)]
-        known_rows = np.repeat(np.repeat(np.arange(len(rows)), [len(one) for one in known]), last - first)
+        known, refuted = (
+            _places([sets[row] for row in rows] if sets else [], columns) for sets in (self.positives, self.refuted)
+        )
         queries, passages = (torch.from_numpy(one).to(device) for one in (self.queries[rows], self.passages[columns]))
         empty = np.concatenate([np.zeros(len(rows), np.bool_), self._empty(rows).T.reshape(-1)])
         nobodys = torch.from_numpy(empty).to(device)
-        return BatchMask(queries, passages, known_rows, np.concatenate(places), self.suspicion, nobodys)
+        return BatchMask(queries, passages, known, refuted, self.suspicion, nobodys)
 
     def _empty(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which places for negatives hold none, shape (rows, negatives)."""
         candidates = self.candidates[rows]
         found: NDArray[np.bool_] = candidates[:, 1:] == candidates[:, :1]
         return found
+
+
+Places = tuple[NDArray[np.int64], NDArray[np.int64]]  # rows, ascending, and columns of a batch
+
+
+def _among(sets: Sequence[frozenset[int]], rows: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which candidates are in the set of their row, shape (rows, 1 + negatives)."""
+    return np.stack([np.isin(columns, list(sets[row])) for columns, row in zip(candidates, rows, strict=True)])
+
+
+def _places(sets: Sequence[frozenset[int]], columns: NDArray[np.int64]) -> Places:
+    """Where the columns of a batch hold a passage of their row's set."""
+    order = np.argsort(columns, kind="stable")
+    flat = np.array([one for members in sets for one in members], np.int64)
+    first, last = (np.searchsorted(columns[order], flat, side=side) for side in ("left", "right"))
+    places = [order[low:high] for low, high in zip(first, last, strict=True)]
+    rows = np.repeat(np.repeat(np.arange(len(sets)), [len(members) for members in sets]), last - first)
+    return rows, np.concatenate([np.empty(0, np.int64), *places])
 
 
 @dataclass(frozen=True)
@@ -94,16 +113,16 @@ class BatchMask:
     Attributes:
         queries: the guide's vectors of the batch's queries, shape (rows, dimensions).
         passages: the guide's vectors of the columns, shape (columns, dimensions): all positives, all first negatives, ...
-        known_rows: row of each known answer in the batch, ascending.
-        known_columns: its column.
+        known: where the batch has known answers.
+        refuted: where it has judged non-answers.
         suspicion: as in FalseNegatives.
         empty: which columns are places without a passage, shape (columns,).
     """
 
     queries: Tensor
     passages: Tensor
-    known_rows: NDArray[np.int64]
-    known_columns: NDArray[np.int64]
+    known: Places
+    refuted: Places
     suspicion: Suspicion
     empty: Tensor
 
@@ -112,8 +131,10 @@ class BatchMask:
         scores = self.queries[start:stop] @ self.passages.T
         alike = self.passages[start:stop] @ self.passages.T >= self.suspicion.likeness
         at = torch.arange(stop - start)
-        masked = (scores > self.suspicion.threshold * scores[at, at + start][:, None]) & alike | self._known(start, stop)
-        masked |= self.empty
+        suspected = (scores > self.suspicion.threshold * scores[at, at + start][:, None]) & alike
+        if len(self.refuted[0]):
+            suspected &= ~self._at(self.refuted, start, stop)
+        masked = suspected | self._at(self.known, start, stop) | self.empty
         masked[at, at + start] = False
         return masked
 
@@ -129,13 +150,14 @@ class BatchMask:
 
     def _alike(self, scores: Tensor, start: int, stop: int) -> Tensor:
         own = (self.queries[start:stop] * self.passages[start:stop]).sum(dim=1)
-        masked = (scores > self.suspicion.threshold * own[:, None]) | self._known(start, stop)[:, : len(self.queries)]
+        masked = (scores > self.suspicion.threshold * own[:, None]) | self._at(self.known, start, stop)[:, : len(self.queries)]
         at = torch.arange(stop - start)
         masked[at, at + start] = True
         return masked
 
-    def _known(self, start: int, stop: int) -> Tensor:
-        low, high = np.searchsorted(self.known_rows, [start, stop])
-        known = torch.zeros(stop - start, len(self.passages), dtype=torch.bool, device=self.passages.device)
-        known[torch.from_numpy(self.known_rows[low:high] - start), torch.from_numpy(self.known_columns[low:high])] = True
-        return known
+    def _at(self, places: Places, start: int, stop: int) -> Tensor:
+        rows, columns = places
+        low, high = np.searchsorted(rows, [start, stop])
+        marked = torch.zeros(stop - start, len(self.passages), dtype=torch.bool, device=self.passages.device)
+        marked[torch.from_numpy(rows[low:high] - start), torch.from_numpy(columns[low:high])] = True
+        return marked

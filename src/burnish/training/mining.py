@@ -223,10 +223,10 @@ def from_tables(
 ) -> Mined:
     """`hard_negatives` of the tables' queries, its rows with ids in place of row numbers (NEGATIVES).
 
-    Passages of grade 0 count as `rule.judged` says; not those by clicks, since what was shown and not opened may still answer, and
-    such negatives did harm where it was tried (Huang et al. 2020, "Embedding-based Retrieval in Facebook Search"). Never a negative: a passage or document of any grade above 0, and every
-    passage with the very text of one. A judged document counts with all its passages. `languages` is of the passages, as in
-    Part, and `relevance` of pairs of texts.
+    Passages of grade 0 count as `rule.judged` says; not those by clicks, since what was shown and not opened may still answer,
+    and such negatives did harm where it was tried (Huang et al. 2020, "Embedding-based Retrieval in Facebook Search"). Never a
+    negative: a passage or document of any grade above 0, and every passage with the very text of one. A judged document counts
+    with all its passages. `languages` is of the passages, as in Part, and `relevance` of pairs of texts.
     """
     asked, texts = queries["text"].to_list(), tables.embedded_text(passages)
     place = {name: at for at, name in enumerate(passages["passage_id"])}

@@ -151,12 +151,20 @@ def check(name: str, *, teacher: str, guide: str, hardness: str, hardness_streng
         raise InputError(f"train.hardness_strength: 0 leaves train.hardness {hardness} without effect; raise it, or set `none`")
 
 
-def check_negatives(name: str, hardness: str, negatives: int) -> None:
-    """Refuse rows without negatives where the loss compares with them.
+def check_negatives(name: str, hardness: str, negatives: NDArray[np.int64]) -> None:
+    """Refuse rows without negatives where the loss compares with nothing else, or the weighting with none.
+
+    Args:
+        name: of the loss.
+        hardness: the weighting.
+        negatives: how many each row has, shape (rows,); a few rows may have judged ones where none are mined.
 
     Raises:
         InputError: naming mine.per_query.
     """
-    wanted = f"train.loss {name}" if LOSSES[name].needs_negatives else f"train.hardness {hardness}"
-    if not negatives and (LOSSES[name].needs_negatives or hardness == "hard_negatives"):
-        raise InputError(f"mine.per_query: {wanted} needs mined negatives, found none; set it to at least 1")
+    with_any = np.count_nonzero(negatives)
+    told = f"{with_any} of {len(negatives)} training rows have one; set mine.per_query to at least 1"
+    if LOSSES[name].needs_negatives and 2 * with_any < len(negatives):
+        raise InputError(f"mine.per_query: train.loss {name} compares each answer with its negatives, and only {told}")
+    if hardness == "hard_negatives" and not with_any:
+        raise InputError(f"mine.per_query: train.hardness {hardness} weighs negatives, and {told}")

@@ -75,6 +75,7 @@ def manifest(
     training: Mapping[str, Any],
     data: Mapping[str, Path],
     code: Mapping[str, str],
+    params: Mapping[str, Any],
     widths: Sequence[int],
 ) -> dict[str, Any]:
     """What a release is and what it was made from; measures and the Git revision join it when a version is released.
@@ -90,6 +91,7 @@ def manifest(
         training: the recipe, the summary of the training, the licences of what it was trained on, and the general set.
         data: the files it was trained on, by name; their sha256 goes in.
         code: the digest of the code of `train`, as it stood when the weights were made, and of `export`.
+        params: the knobs that it was made by, by section.
         widths: the widths that the model was trained for.
     """
     return {
@@ -99,6 +101,7 @@ def manifest(
         "training": dict(training),
         "data": {name: _sha256(path) for name, path in sorted(data.items())},
         "code": dict(code),
+        "params": dict(params),
         "widths": sorted(widths, reverse=True),
         "text": "title, heading and text of a passage, each on its own line, empty ones left out",
     }

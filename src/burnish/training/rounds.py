@@ -52,7 +52,7 @@ class Material:
         data = training_set(
             list(self.parts.values()), self.qrels, mined, self.query_vectors, suspicion=self.suspicion, seed=recipe.seed
         )
-        objectives.check_negatives(recipe.loss, recipe.hardness, data.passages.shape[1] - 1)
+        objectives.check_negatives(recipe.loss, recipe.hardness, data.masks.negatives())
         data = guidance.guided(data, self.guide) if self.guide else data
         return guidance.taught(data, self.teacher, recipe.teacher_scale) if self.teacher else data
 

@@ -13,7 +13,6 @@ from burnish.arrays import Vectors
 from burnish.training.masks import FalseNegatives, Suspicion
 from burnish.training.parts import Part
 
-_MOST_JUDGED = 32  # judged non-answers of a passage's queries together: each is embedded with every batch that has the passage
 _NOTHING = "."  # a text where a row has no further negative: short, of at least one token in any tokenizer, and masked
 
 
@@ -66,7 +65,7 @@ def training_set(
     The rows of one passage share its negatives: its queries' mined ones, taken in turn. What is hard for one of them is near
     the others too, and each passage is embedded once a batch. A row that would have too few is filled up with passages drawn
     by a hash; the mask then watches over them as over any other in-batch negative. Judged non-answers come besides, in turn
-    too. Few queries have any, so no other row is filled up to their number.
+    too, together as many as one query has at most. Few queries have any, so no other row is filled up to their number.
 
     Args:
         parts: the domain and the general set; a query's passages come from its own part.
@@ -96,7 +95,9 @@ def training_set(
     positives: dict[str, set[int]] = {}
     for query, _, at in rows:
         positives.setdefault(query, set()).add(at)
-    passages = _with_shared_negatives(rows, negatives, place, bounds, seed)
+    is_judged = pl.col("miner") == "judged"
+    mined, judged = (_by_query(negatives.filter(of_kind), place) for of_kind in (~is_judged, is_judged))
+    passages = _with_shared_negatives(rows, mined, judged, bounds, seed)
     vectors = np.concatenate([part.vectors for part in parts])
     masks = FalseNegatives(
         queries=np.stack([query_vectors[query] for query, _, _ in rows]),
@@ -104,21 +105,20 @@ def training_set(
         candidates=passages,
         positives=[frozenset(positives[query]) for query, _, _ in rows],
         suspicion=suspicion,
+        refuted=[frozenset(judged.get(query, ())) for query, _, _ in rows] if judged else (),
     )
     return TrainingSet([text for _, text, _ in rows], passages, texts, masks, np.array(weights, dtype=np.float32))
 
 
 def _with_shared_negatives(
     rows: Sequence[tuple[str, str, int]],
-    negatives: pl.DataFrame,
-    place: Mapping[str, int],
+    mined: Mapping[str, list[int]],
+    judged: Mapping[str, list[int]],
     bounds: Mapping[str, tuple[int, int]],
     seed: int,
 ) -> NDArray[np.int64]:
     """The positive and the negatives of each row, shape (rows, 1 + most negatives of a row)."""
-    is_judged = pl.col("miner") == "judged"
-    mined, judged = (_by_query(negatives.filter(of_kind), place) for of_kind in (~is_judged, is_judged))
-    width = max((len(found) for found in mined.values()), default=0)
+    width, most_judged = (max(map(len, found.values()), default=0) for found in (mined, judged))
     of_positive: dict[int, list[str]] = {}
     for query, _, at in rows:
         of_positive.setdefault(at, []).append(query)
@@ -133,7 +133,7 @@ def _with_shared_negatives(
                 wanted.append(drawn)
         wanted = [one for one in wanted if one != at]  # drawn where there is hardly another passage
         given = _in_turn([judged.get(query, []) for query in queries], {at, *wanted})
-        chosen[at] = wanted + given[:_MOST_JUDGED]
+        chosen[at] = wanted + given[:most_judged]
     longest = max((len(found) for found in chosen.values()), default=0)
     return np.array([[at, *chosen[at], *[at] * (longest - len(chosen[at]))] for _, _, at in rows], dtype=np.int64)
 
