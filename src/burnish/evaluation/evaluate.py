@@ -54,9 +54,9 @@ def evaluated(model: Path, queries: Path, qrels: Path, *, corpus: Path | None, b
     run = retrieval.dense_run("model", judged.queries, passages, asked, stored, width=stored.shape[1], depth=_DEPTH)
     by_document = measures.judged_by_document(judged.qrels)
     truth = measures.of_unit(judged.qrels, passages, by_document=by_document)
-    values = measures.by_query(measures.of_targets(run, passages, by_document=by_document), truth)
-    means = {name: measures.mean_of(values, name) for name in measures.MEASURES}
-    return {"queries": values.height, "passages": passages.height} | means
+    ranked = measures.of_targets(run, passages, by_document=by_document)
+    values = measures.by_query(ranked, truth)
+    return {"queries": values.height, "passages": passages.height} | measures.means(values, ranked, truth)
 
 
 def _built(folder: Path) -> pl.DataFrame:

@@ -96,6 +96,11 @@ def recall_curve(run: pl.DataFrame, qrels: pl.DataFrame) -> dict[int, float]:
     return {depth: mean_of(means, str(depth)) for depth in RECALL_DEPTHS}
 
 
+def means(values: pl.DataFrame, run: pl.DataFrame, qrels: pl.DataFrame) -> dict[str, float]:
+    """The mean of every measure over the queries of `values`, as `by_query` gives them, and the `judged_share` of the first ten."""
+    return {name: mean_of(values, name) for name in MEASURES} | {"judged@10": judged_share(run, qrels, 10)}
+
+
 def judged_share(run: pl.DataFrame, qrels: pl.DataFrame, depth: int) -> float:
     """The share of each query's first `depth` that somebody judged, whatever the grade, averaged over the judged queries.
 

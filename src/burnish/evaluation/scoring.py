@@ -8,7 +8,7 @@ import polars as pl
 from burnish.errors import InputError
 from burnish.evaluation import measures
 from burnish.evaluation import slices as slicing
-from burnish.evaluation.measures import MAIN, MEASURES
+from burnish.evaluation.measures import MAIN
 
 BYTES_PER_DIMENSION = 4  # float32
 RERANKED = "tuned + reranker"  # the system of a reranker over the tuned model's first passages
@@ -26,6 +26,10 @@ class Scored:
     def mean(self, system: str, measure: str) -> float:
         """The mean of a measure over the queries."""
         return measures.mean_of(self.values[system], measure)
+
+    def means(self, system: str) -> dict[str, float]:
+        """The mean of every measure, and how much of the system's first ten is judged."""
+        return measures.means(self.values[system], self.runs[system], self.qrels)
 
 
 def scored(runs: pl.DataFrame, queries: pl.DataFrame, qrels: pl.DataFrame, passages: pl.DataFrame) -> Scored:
@@ -52,17 +56,10 @@ def scored(runs: pl.DataFrame, queries: pl.DataFrame, qrels: pl.DataFrame, passa
 
 
 def table(found: Scored, *, seed: int) -> dict[str, Any]:
-    """The means of each full-width system, how much of its first ten is judged, and tuned against base with interval, p and the
-    detectable difference.
-    """
+    """The means of each full-width system, and tuned against base with interval, p and the detectable difference."""
     if not found.values:
         return {}
-    means: dict[str, Any] = {
-        name: {measure: found.mean(name, measure) for measure in MEASURES}
-        | {"judged@10": measures.judged_share(found.runs[name], found.qrels, 10)}
-        for name in found.values
-        if "@" not in name
-    }
+    means: dict[str, Any] = {name: found.means(name) for name in found.values if "@" not in name}
     means["delta"] = _delta(found, "tuned", "base", seed)
     origins = found.queries["origin"].unique().sort().to_list()
     return means | {"origin": ", ".join(origins), "queries": means["delta"]["queries"]}
@@ -70,7 +67,7 @@ def table(found: Scored, *, seed: int) -> dict[str, Any]:
 
 def reranking(found: Scored, *, seed: int) -> dict[str, Any]:
     """The means of each system, and tuned with its reranker against tuned alone."""
-    means: dict[str, Any] = {name: {measure: found.mean(name, measure) for measure in MEASURES} for name in found.values}
+    means: dict[str, Any] = {name: found.means(name) for name in found.values}
     return means | {"delta": _delta(found, RERANKED, "tuned", seed)}
 
 
