@@ -259,7 +259,7 @@ def main(
     chosen = settings(params, seed)
     given = [data(folder) for folder in folders]
     others = data(general, "test") if general else None
-    rows = []
+    rows, out = [], sys.stdout
     with based(params, model, chosen) as folder:
         before = tested(models.load(folder), others) if others else None
         for one in given:
@@ -268,8 +268,12 @@ def main(
                 for name, make in SYSTEMS.items()
                 if name in systems or "all" in systems
             }
-            rows += records(one.name, results, seed, before=before)
-    click.echo("\n".join(map(as_json, rows)) if as_lines else table(rows))
+            found = records(one.name, results, seed, before=before)
+            rows += found
+            if as_lines:  # now: the next folder may take an hour, and fail
+                click.echo("\n".join(map(as_json, found)), file=out)
+    if not as_lines:
+        click.echo(table(rows))
 
 
 if __name__ == "__main__":
