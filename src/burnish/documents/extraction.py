@@ -8,14 +8,13 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import polars as pl
 from rensa import RMinHash
-from tokenizers import Tokenizer
 from tqdm import tqdm
 
 from burnish import atomic, tables
@@ -23,6 +22,7 @@ from burnish.compute import Cluster
 from burnish.documents import chunking, duplicates
 from burnish.documents.blocks import ParseError
 from burnish.documents.chunking import Sizes
+from burnish.documents.lengths import Lengths
 from burnish.documents.sources import Pending
 from burnish.errors import InputError
 from burnish.tables import DOCUMENTS, PASSAGES
@@ -50,26 +50,12 @@ class Chunker:
     sizes: Sizes
 
 
-_tokenizers: dict[Path, Tokenizer] = {}
-
-
-def tokenizer(path: Path) -> Tokenizer:
-    """The tokenizer of a model folder's tokenizer.json, without truncation or padding."""
-    if path not in _tokenizers:
-        loaded = Tokenizer.from_file(str(path))
-        loaded.no_truncation()
-        loaded.no_padding()
-        _tokenizers[path] = loaded
-    return _tokenizers[path]
+_lengths = cache(Lengths)  # one for each tokenizer file, in each process
 
 
 def extracted(item: Pending, chunker: Chunker) -> Extracted:
     """One document, parsed and chunked. A file that cannot be read is a failure with a kind, never an exception."""
-    loaded = tokenizer(chunker.tokenizer_file)
-
-    def token_counts(texts: Iterable[str]) -> list[int]:
-        return [len(encoded.ids) for encoded in loaded.encode_batch_fast(list(texts), add_special_tokens=False)]
-
+    lengths = _lengths(chunker.tokenizer_file)
     row = {
         "document_id": item.document_id,
         "source": item.source,
@@ -81,12 +67,11 @@ def extracted(item: Pending, chunker: Chunker) -> Extracted:
         blocks = item.blocks()
     except ParseError as error:
         return Extracted(row, [], None, error.kind, str(error))
-    found = chunking.passages(blocks, item.title, chunker.sizes, token_counts)
+    found = chunking.passages(blocks, item.title, chunker.sizes, lengths)
     if not found:
         return Extracted(row, [], None, "empty", "headings but no text")
     ids = chunking.passage_ids(item.document_id, found)
-    special = len(loaded.encode("").ids)
-    counts = token_counts(f"{item.title}\n{one.heading}\n{one.text}" for one in found)
+    counts = lengths(f"{item.title}\n{one.heading}\n{one.text}" for one in found)
     rows: list[dict[str, Any]] = [
         {
             "passage_id": passage_id,
@@ -95,7 +80,7 @@ def extracted(item: Pending, chunker: Chunker) -> Extracted:
             "title": item.title,
             "heading": one.heading,
             "text": one.text,
-            "tokens": tokens + special,
+            "tokens": tokens + lengths.special,
         }
         for ordinal, (passage_id, one, tokens) in enumerate(zip(ids, found, counts, strict=True))
     ]

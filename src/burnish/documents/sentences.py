@@ -9,20 +9,27 @@ from burnish import writing
 # sentence's context, no text.
 _WIDE = "。！？｡।॥።။។"
 _CLOSING = "」』”’）】》〉］"
+_AT_SPACE = r"(?<=[.!?…؟۔։])\s+(?![\sа-яёіїєґў])"
 _END = regex.compile(
-    rf"(?<=[.!?…؟۔։])\s+(?![\sа-яёіїєґў])"
+    rf"{_AT_SPACE}"
     rf"|(?<=[{_WIDE}]|．(?![0-9０-９]))(?![{_WIDE}{_CLOSING}])\s*"
     rf"|(?<=[{_WIDE}][{_CLOSING}]{{1,2}})(?![{_WIDE}{_CLOSING}])\s*"
 )
-# After these no sentence ends. None is a word or an abbreviation of English, whose cuts stay as they were.
-_ABBREVIATION = regex.compile(
-    r"\b(?:z\.\s?B|d\.\s?h|u\.\s?a|o\.\s?ä|i\.\s?d\.\s?R|i\.\s?V\.\s?m|s\.\s?o|m\.\s?E)\."
-    r"|\b(?:bzw|vgl|ggf|Nr|Nrn|Ziff|evtl|inkl|zzgl|einschl|sog|Mio|Mrd|Hrsg)\."
-    r"|\b\d{1,2}\.\s(?=(?:Januar|Jänner|Februar|März|Mai|Juni|Juli|Oktober|Dezember|Jahrhundert)\b)"
-    r"|(?<![\w.])[А-ЯЁІЇЄҐ]\.(?:\s?[А-ЯЁІЇЄҐ]\.)*"  # initials
-    r"|(?<![\w.]|\d\s|\b[а-яё]\.\s)[а-яёіїєґ]\."  # г. Москва, and all but the last of т. е.
-    r"|\b(?:ул|рис|табл|гл|ст|стр|см|ср|им|тел|кв|обл|корп|напр|пп|разд|прим)\."
-)
+_END_WITHOUT_WIDE = regex.compile(_AT_SPACE)  # 15 times as fast, and most texts have no wide form
+_HAS_WIDE = regex.compile(f"[{_WIDE}．]")
+# After these no sentence ends. None is a word or an abbreviation of English, whose cuts stay as they were. One pattern each: the
+# search for several at once takes four times as long.
+_ABBREVIATIONS = [
+    regex.compile(one)
+    for one in (
+        r"\b(?:z\.\s?B|d\.\s?h|u\.\s?a|o\.\s?ä|i\.\s?d\.\s?R|i\.\s?V\.\s?m|s\.\s?o|m\.\s?E)\.",
+        r"\b(?:bzw|vgl|ggf|Nr|Nrn|Ziff|evtl|inkl|zzgl|einschl|sog|Mio|Mrd|Hrsg)\.",
+        r"\b\d{1,2}\.\s(?=(?:Januar|Jänner|Februar|März|Mai|Juni|Juli|Oktober|Dezember|Jahrhundert)\b)",
+        r"(?<![\w.])[А-ЯЁІЇЄҐ]\.(?:\s?[А-ЯЁІЇЄҐ]\.)*",  # initials
+        r"(?<![\w.]|\d\s|\b[а-яё]\.\s)[а-яёіїєґ]\.",  # г. Москва, and all but the last of т. е.
+        r"\b(?:ул|рис|табл|гл|ст|стр|см|ср|им|тел|кв|обл|корп|напр|пп|разд|прим)\.",
+    )
+]
 
 
 def sentences(text: str) -> list[str]:
@@ -33,9 +40,9 @@ def sentences(text: str) -> list[str]:
     >>> sentences("Siehe Nr. 5, z. B. Öl. Dann weiter."), sentences("См. рис. 2 и т. д. Далее А. С. Пушкин.")
     (['Siehe Nr. 5, z. B. Öl.', 'Dann weiter.'], ['См. рис. 2 и т. д.', 'Далее А. С. Пушкин.'])
     """
-    inside = {at for found in _ABBREVIATION.finditer(text) for at in range(found.start(), found.end() + 1)}
+    inside = {at for one in _ABBREVIATIONS for found in one.finditer(text) for at in range(found.start(), found.end() + 1)}
     parts, start = [], 0
-    for end in _END.finditer(text):
+    for end in (_END if _HAS_WIDE.search(text) else _END_WITHOUT_WIDE).finditer(text):
         if end.start() in inside:
             continue
         parts.append(text[start : end.start()])
