@@ -23,7 +23,7 @@ bench: setup
 	@python benchmarks/quality.py $(or $(DATA),--help)
 
 clean:
-	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .metrics.* .reports.* data/.[a-z]* models/.[a-z]*
 
 setup: .venv/ready
 

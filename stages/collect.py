@@ -70,8 +70,13 @@ def main(params: Path, corpus: Path, judged: Path, logs: Path, general: Path, ou
     queries = pl.concat([one.queries for one in sets], how="diagonal")
     queries = queries.with_columns(pl.selectors.starts_with(tables.SLICE).fill_null("none"))
     qrels = with_experts_word(pl.concat([one.qrels for one in sets]))  # a label may be of what people clicked
-    if chosen.judgments and not queries.filter(pl.col("origin") == "curated", pl.col("split") == "test").height:
-        raise InputError("collect.judgments: no test query; give some the split test, or raise collect.shares.test")
+    answered = qrels.filter(pl.col("grade") > 0)
+    asked = queries.filter(pl.col("origin") == "curated", pl.col("split") == "test")
+    if chosen.judgments and asked.join(answered, on="query_id", how="semi").is_empty():
+        raise InputError(
+            f"collect.judgments: no test query with an answer (a grade above 0), of {asked.height} test queries; judge answers, "
+            "give some queries the split test, or raise collect.shares.test"
+        )
     sizes = queries.group_by("origin", "split").len().sort("origin", "split")
     counts = {
         "queries": {f"{origin} {split}": number for origin, split, number in sizes.iter_rows()},

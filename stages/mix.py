@@ -16,6 +16,7 @@ from burnish.knobs import Knobs
 from burnish.queries.judgments import Shares
 from burnish.tables import DOCUMENTS, LEAKS, PASSAGES, QRELS, QUERIES
 from burnish.training import audit, leaks, mixing
+from burnish.training.held_out import with_held_out
 from burnish.training.mixing import Corpus, MixRule
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -75,7 +76,7 @@ def main(params: Path, corpus: Path, collected: Path, synthetic: Path, embedded:
     queries = pl.concat([tables.read(QUERIES, one / "queries.parquet") for one in folders], how="diagonal")
     queries = queries.with_columns(pl.selectors.starts_with(tables.SLICE).fill_null("none"))
     qrels = pl.concat([tables.read(QRELS, one / "qrels.parquet") for one in folders])
-    queries = mixing.with_synthetic_test(queries, qrels, passages, chosen.synthetic_shares)
+    queries = with_held_out(queries, qrels, passages, chosen.synthetic_shares)
     query_vectors = vectors.by_id(embedded / "queries.parquet", queries["query_id"].to_list())
     base = Corpus(passages, vectors.read(embedded / "passages.parquet", passages["passage_id"].to_list()), query_vectors)
     rule = MixRule(**chosen.model_dump(include=set(MixRule.__dataclass_fields__)))

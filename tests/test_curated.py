@@ -353,7 +353,8 @@ def test_no_judgments_are_no_fault(tmp_path: Path, stage: Stage) -> None:
 @pytest.mark.parametrize(
     ("files", "told"),
     [
-        ({"q.tsv": QUERIES_TSV, "r.tsv": TREC}, "no test query; give some the split test, or raise collect.shares.test"),
+        ({"q.tsv": QUERIES_TSV, "r.tsv": TREC}, "no test query with an answer (a grade above 0), of 0 test queries"),
+        ({"q.tsv": "query_id\ttext\tsplit\nq1\ttea\ttest\n", "r.tsv": "q1 0 d1 0\n"}, "(a grade above 0), of 1 test queries"),
         ({"q.tsv": QUERIES_TSV, "r.tsv": TREC.replace("d2", "d3")}, "2 of 3 judgments name an id"),
         ({}, "expected judgments, found no file"),
     ],

@@ -1,5 +1,8 @@
 """The judged queries and the general set that lie in this repository: enough of them, and as they are described."""
 
+import json
+from typing import Any
+
 import polars as pl
 import pytest
 
@@ -55,3 +58,29 @@ def test_held_out_questions_have_distractors() -> None:
     passages = table("collection.tsv", ["passage_id", "text"]).height
     train, dev, test = (table(f"queries.{split}.tsv", ["query_id", "text"]).height for split in ("train", "dev", "test"))
     assert passages == train + 4 * (dev + test)
+
+
+def metrics(name: str) -> Any:
+    """A file of metrics, as committed."""
+    return json.loads((ROOT / f"metrics/{name}.json").read_text(encoding="utf-8"))
+
+
+def test_the_default_domain_is_won_and_general_language_kept() -> None:
+    """By a fifth over the base, beyond chance, narrow vectors too, and with every first ten passages judged."""
+    found = metrics("retrieval")
+    base, tuned = (found["test"][system] for system in ("base", "tuned"))
+    assert found["test"]["origin"] == "curated"
+    assert tuned["ndcg@10"] >= 1.2 * base["ndcg@10"]
+    assert found["test"]["delta"]["ndcg@10_low"] > 0
+    assert metrics("widths")["128"]["ndcg@10"] >= base["ndcg@10"]
+    assert found["general"]["delta"]["ndcg@10"] >= -0.01
+    assert found["general"]["base"]["ndcg@10"] < 0.9  # room to forget
+    assert [found["test"][system]["judged@10"] for system in ("bm25", "base", "tuned")] == [1, 1, 1]
+
+
+def test_the_tables_of_metrics_speak_of_the_judged_queries() -> None:
+    """As many as lie here: none was left out."""
+    test = pl.read_ndjson(JUDGED / "queries.jsonl").filter(pl.col("split") == "test").height
+    general = table("queries.test.tsv", ["query_id", "text"]).height
+    found = metrics("retrieval")
+    assert [found[part]["delta"]["queries"] for part in ("test", "general")] == [test, general]

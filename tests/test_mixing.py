@@ -7,7 +7,6 @@ import polars as pl
 import pytest
 
 from burnish.errors import InputError
-from burnish.queries.judgments import Shares
 from burnish.tables import ORIGINS, PASSAGES, QRELS, QUERIES
 from burnish.training import audit, mixing
 from burnish.training.mixing import Corpus, Mixed, MixRule
@@ -370,75 +369,7 @@ def test_the_order_of_rows_changes_nothing() -> None:
     assert one.qrels.sort("query_id", "target_id").equals(other.qrels.sort("query_id", "target_id"))
 
 
-# Synthetic queries as test
-
-
-def synthetic(documents: int) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """(queries, judgments, passages) of documents with three synthetic queries for each of two passages."""
-    ids = [f"s{at}#{part}" for at in range(documents) for part in range(2)]
-    frame = pl.DataFrame([(one, one.split("#")[0], 0, "", "", one, 3) for one in ids], schema=PASSAGES.columns, orient="row")
-    # Documents 0 and 1, 2 and 3 ... are near-duplicates of each other.
-    numbers = pl.col("document_id").str.slice(1).cast(pl.Int64)
-    passages = frame.with_columns(duplicate_group=pl.format("s{}", numbers // 2 * 2))
-    asked = [(f"{one}?{at}", f"{one} {at}", "synthetic", "train") for one in ids for at in range(3)]
-    return queries(*asked), qrels(*((row[0], row[0].split("?")[0], 1) for row in asked), origin="synthetic"), passages
-
-
-SHARES = Shares(test=0.3, dev=0.2)
-
-
-def sides(found: pl.DataFrame, judged: pl.DataFrame, passages: pl.DataFrame) -> pl.DataFrame:
-    """The splits of each duplicate group's queries: columns duplicate_group, split, distinct."""
-    named = judged.join(passages.select("duplicate_group", target_id="passage_id"), on="target_id")
-    return named.join(found.select("query_id", "split"), on="query_id").select("duplicate_group", "split").unique()
-
-
-def test_all_queries_of_a_duplicate_group_stand_on_one_side() -> None:
-    """Without a curated test query whole groups become test, dev and train, at about the shares."""
-    asked, judged, passages = synthetic(100)
-    found = sides(mixing.with_synthetic_test(asked, judged, passages, SHARES), judged, passages)
-    assert found["duplicate_group"].is_duplicated().sum() == 0
-    counted = dict(found.group_by("split").len().iter_rows())
-    assert 8 <= counted["test"] <= 22
-    assert 4 <= counted["dev"] <= 17
-
-
-def test_a_query_for_two_documents_keeps_both_on_its_side() -> None:
-    """Ten queries that two groups answer each: no group is tested by one and trained on by its siblings."""
-    asked, judged, passages = synthetic(100)
-    both = [(f"both{at}", f"asked of two {at}", "synthetic", "train") for at in range(10)]
-    asked = pl.concat([asked, queries(*both)])
-    two = [(f"both{at}", f"s{document}#0", 1) for at in range(10) for document in (at * 4, at * 4 + 2)]
-    judged = pl.concat([judged, qrels(*two, origin="synthetic")])
-    found = sides(mixing.with_synthetic_test(asked, judged, passages, SHARES), judged, passages)
-    assert found["duplicate_group"].is_duplicated().sum() == 0
-
-
-def test_curated_test_queries_leave_synthetic_ones_to_training() -> None:
-    """Real judgments are the test wherever there are any."""
-    asked, judged, passages = synthetic(10)
-    both = pl.concat([asked, queries(("h", "x", "curated", "test"))])
-    assert mixing.with_synthetic_test(both, judged, passages, SHARES).equals(both)
-
-
-def test_one_more_document_moves_no_other_query() -> None:
-    """A split goes by the group's own name."""
-    one, more = (mixing.with_synthetic_test(*synthetic(count), SHARES) for count in (40, 42))
-    assert more.filter(pl.col("query_id").is_in(one["query_id"].to_list())).equals(one)
-
-
-def test_an_experts_word_moves_no_query_to_another_side() -> None:
-    """Groups are joined by what made the queries, not by what is judged later."""
-    asked, judged, passages = synthetic(40)
-    more = pl.concat([judged, qrels(("s0#0?0", "s20#0", 0), ("s0#0?0", "s30#0", 2))])
-    before, after = (mixing.with_synthetic_test(asked, one, passages, SHARES) for one in (judged, more))
-    assert after.equals(before)
-
-
-def test_no_test_query_at_all_is_an_error_that_names_the_knob() -> None:
-    """A verdict without a test would be none."""
-    with pytest.raises(InputError, match=r"mix\.synthetic_shares\.test"):
-        mixing.with_synthetic_test(*synthetic(10), Shares(test=0.0, dev=0.0))
+# Synthetic queries held out
 
 
 def test_boilerplate_is_no_test() -> None:
@@ -452,6 +383,15 @@ def test_boilerplate_is_no_test() -> None:
     assert set(found.queries["query_id"]) == {"a", "c"}
     assert found.counts["held_out_dropped"] == 1
     assert found.leaks.select("query_id", "held_id", "kind", "left_out").rows() == [("a", "b", "normalised", "held-out")]
+
+
+def test_dev_that_is_all_boilerplate_is_told() -> None:
+    """Without a dev query left, training would end at the base model."""
+    asked = queries(
+        ("a", TOPICS[0], "synthetic", "train"), ("b", TOPICS[0], "synthetic", "dev"), ("c", TOPICS[2], "synthetic", "test")
+    )
+    with pytest.raises(InputError, match="every dev query"):
+        mixed(asked, qrels(("a", "d0#0", 1), ("b", "d1#0", 1), ("c", "d2#0", 1)))
 
 
 def test_nothing_but_boilerplate_is_told() -> None:

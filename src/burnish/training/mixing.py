@@ -7,20 +7,17 @@ from typing import Any, Literal
 
 import numpy as np
 import polars as pl
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from burnish.arrays import Vectors
 from burnish.documents import duplicates
 from burnish.errors import InputError
-from burnish.queries.judgments import Judged, Shares, held_out_split, with_experts_word
+from burnish.queries.judgments import Judged, with_experts_word
 from burnish.search.nearest import exact
 from burnish.tables import QRELS
 from burnish.training import answers
+from burnish.training.held_out import MADE
 from burnish.training.leaks import leaks
 from burnish.writing import normalised
-
-_MADE = ["synthetic", "extractive"]
 
 
 @dataclass(frozen=True)
@@ -60,47 +57,6 @@ class Mixed:
     qrels: pl.DataFrame
     leaks: pl.DataFrame  # LEAKS
     counts: dict[str, Any]
-
-
-def with_synthetic_test(queries: pl.DataFrame, qrels: pl.DataFrame, passages: pl.DataFrame, shares: Shares) -> pl.DataFrame:
-    """The queries, of which some synthetic ones become test and dev if there is no curated test query.
-
-    All queries of a document's duplicate group go to one split, by a hash of its name: the siblings of a synthetic query ask
-    for the same passage in other words, and training on them would measure memory. A query that several groups answer joins
-    them.
-    """
-    if queries.filter(pl.col("origin").is_in(["curated", "clicks"]), pl.col("split") == "test").height:
-        return queries
-    group = dict(passages.select("passage_id", "duplicate_group").iter_rows())
-    answers = qrels.filter(pl.col("unit") == "passage", pl.col("origin").is_in(_MADE)).select(
-        "query_id", group=pl.col("target_id").replace_strict(group, default=None)
-    )
-    cluster = _clusters(answers.drop_nulls())
-    made = pl.col("origin").is_in(_MADE)
-    splits = [
-        held_out_split(cluster.get(query_id, query_id), shares) if origin in _MADE else split
-        for query_id, origin, split in queries.select("query_id", "origin", "split").iter_rows()
-    ]
-    found = queries.with_columns(pl.Series("split", splits, dtype=pl.String))
-    if not found.filter(made, pl.col("split") == "test").height:
-        raise InputError(
-            "mix: no test query, neither curated nor synthetic; write judgments, or raise mix.synthetic_shares.test"
-        )
-    return found
-
-
-def _clusters(answers: pl.DataFrame) -> dict[str, str]:
-    """For each query_id the smallest group that a chain of queries, each answered by several groups, joins to its own."""
-    names = answers["group"].unique().sort()
-    if names.is_empty():
-        return {}
-    place = {name: at for at, name in enumerate(names)}
-    rows = answers.with_columns(at=pl.col("group").replace_strict(place, return_dtype=pl.Int64))
-    rows = rows.with_columns(first=pl.col("at").min().over("query_id"))
-    edges = (np.ones(rows.height), (rows["first"].to_numpy(), rows["at"].to_numpy()))
-    _, labels = connected_components(coo_matrix(edges, shape=(len(place), len(place))), directed=False)
-    smallest = pl.DataFrame({"at": range(len(place)), "label": labels}).select(pl.col("at").min().over("label"))["at"]
-    return {query: names[smallest[at]] for query, at in rows.select("query_id", "first").iter_rows()}
 
 
 def by_use(found: Mixed) -> dict[str, Judged]:
@@ -148,13 +104,7 @@ def mixed(queries: pl.DataFrame, qrels: pl.DataFrame, general_passages: pl.DataF
     held = held.filter(~pl.col("query_id").is_in(boilerplate["held_id"].to_list()))
     repeating = _dev_like_test(held, rule.leak_threshold)
     held = held.filter(~pl.col("query_id").is_in(repeating["query_id"].to_list()))
-    domain = pl.col("origin") != "general"
-    lost = repeating.filter(domain)
-    if lost.height and not held.filter(domain, pl.col("split") == "dev").height:
-        raise InputError(
-            f"mix: each dev query repeats a test query, as {lost['query_id'][0]} does {lost['held_id'][0]}, so training "
-            "could only be judged by the test itself; judge other queries for dev"
-        )
+    _check_dev(held, before=queries, repeating=repeating)
     leaking = _leaking(train, held, rule.leak_threshold, "training")
     drop("near_duplicate_of_held_out", set(leaking["query_id"]))
     if rule.several_answers != "keep":
@@ -229,9 +179,26 @@ def _repeated(train: pl.DataFrame, pairs: pl.DataFrame) -> set[str]:
     return set(both.filter(~pl.struct("text", "targets").is_first_distinct())["query_id"])
 
 
+def _check_dev(held: pl.DataFrame, *, before: pl.DataFrame, repeating: pl.DataFrame) -> None:
+    """Refuse that no dev query of the domain is left in `held` where there were some before."""
+    dev = (pl.col("origin") != "general") & (pl.col("split") == "dev")
+    if before.filter(dev).is_empty() or not held.filter(dev).is_empty():
+        return
+    lost = repeating.filter(pl.col("origin") != "general")
+    if lost.is_empty():
+        raise InputError(
+            "mix: every dev query asks what a training query of another document asks too (boilerplate); judge queries for dev, "
+            "or raise mix.leak_threshold or mix.synthetic_shares.dev"
+        )
+    raise InputError(
+        f"mix: each dev query repeats a test query, as {lost['query_id'][0]} does {lost['held_id'][0]}, so training "
+        "could only be judged by the test itself; judge other queries for dev"
+    )
+
+
 def _asked_of_others(held: pl.DataFrame, train: pl.DataFrame, threshold: float) -> pl.DataFrame:
     """Held-out synthetic queries that nearly repeat a synthetic one of another document: boilerplate, which tests nothing."""
-    made = pl.col("origin").is_in(_MADE)
+    made = pl.col("origin").is_in(MADE)
     return _leaking(train.filter(made), held.filter(made), threshold, "held-out")
 
 
@@ -269,7 +236,7 @@ def _several_answers(pairs: pl.DataFrame, qrels: pl.DataFrame, corpus: Corpus, r
     Under `all` they become positives, but for a query that fits more than a few; under `drop` every such query goes.
     """
     place = {name: at for at, name in enumerate(corpus.passages["passage_id"])}
-    made = pairs.filter(pl.col("origin").is_in(_MADE)).sort("query_id", "target_id")
+    made = pairs.filter(pl.col("origin").is_in(MADE)).sort("query_id", "target_id")
     experts_too = pairs.filter(pl.col("query_id").is_in(made["query_id"].to_list())).sort("query_id", "target_id")
     known = {query: {place[one] for one in targets} for query, targets in _targets(experts_too).items()}
     no_answer = _targets(qrels.filter(pl.col("grade") == 0, pl.col("target_id").is_in(list(place))))
@@ -299,8 +266,8 @@ def _beyond_rank(pairs: pl.DataFrame, corpus: Corpus, most: int) -> set[str]:
 
     A query with an answer that an expert found stays.
     """
-    found_good = pairs.filter(~pl.col("origin").is_in(_MADE))["query_id"].to_list()
-    asked = pairs.filter(pl.col("origin").is_in(_MADE), ~pl.col("query_id").is_in(found_good))
+    found_good = pairs.filter(~pl.col("origin").is_in(MADE))["query_id"].to_list()
+    asked = pairs.filter(pl.col("origin").is_in(MADE), ~pl.col("query_id").is_in(found_good))
     if not asked.height:
         return set()
     grouped = asked.group_by("query_id", maintain_order=True).agg("target_id")
