@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -180,7 +181,7 @@ def test_a_document_is_refused_by_all_its_passages_alone() -> None:
         passage_id=pl.col("document_id") + "#1"
     )
     longer = pl.concat([known.passages, further])
-    found = judge_disputes.judge_against_clicks(built.Built(**{**vars(known), "passages": longer}))
+    found = judge_disputes.judge_against_clicks(replace(known, passages=longer))
     assert set(found["passage_id"]) == {"Frames#0", "Joins#0"}
 
 

@@ -33,7 +33,7 @@ def refused_pairs(refused: Scored, passed: Made, queries: pl.DataFrame) -> pl.Da
     """What the judge refused, as REFUSED, for experts alone: nothing here is trained on.
 
     A text that is a query all the same, since other passages answer it, goes by that query's id. Any other goes by the id that
-    it gets once a lower threshold lets it in, so that an expert's grade of it counts from then on. A pair that the judge passed
+    it gets as soon as a lower threshold lets it in, so that an expert's grade of it counts from then on. A pair that the judge passed
     too, by another excerpt of the passage, is not refused.
 
     Args:
@@ -44,7 +44,7 @@ def refused_pairs(refused: Scored, passed: Made, queries: pl.DataFrame) -> pl.Da
     answers = {(spelling(text), one) for subject, texts in passed for text in texts for one in subject.passage_ids}
     named = {spelling(text): (query_id, text) for query_id, text in queries.select("query_id", "text").iter_rows()}
     lowest: dict[tuple[str, str, str], int] = {}
-    for subject, text, score in refused:
+    for subject, text, score in sorted(refused, key=lambda one: -one[2]):  # of several spellings the best is let in first
         own = spelling(text)
         query_id, shown = named.setdefault(own, (query_name(subject, text), text))
         for passage_id in subject.passage_ids:
