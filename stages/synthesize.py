@@ -22,6 +22,7 @@ from burnish.synthesis.questions import FOUND
 from burnish.synthesis.service import Mode, Output, Service
 from burnish.synthesis.settings import Inputs, Settings
 from burnish.synthesis.subjects import Variety
+from burnish.synthesis.verdicts import REFUSED
 from burnish.tables import DOCUMENTS, PASSAGES, QRELS, QUERIES, VERDICTS
 
 PromptFile = Annotated[str, Field(pattern=r"^[\w.-]+\.txt$")]
@@ -118,6 +119,8 @@ def main(
         tables.write(made.queries, QUERIES, folder / "queries.parquet")
         tables.write(made.qrels, QRELS, folder / "qrels.parquet")
         tables.write(made.verdicts, VERDICTS, folder / "verdicts.parquet")
+        if made.refused is not None:
+            tables.write(made.refused, REFUSED, folder / "refused.parquet")
         atomic.write_json(folder / "counts.json", made.counts)
     click.echo(_closing(made))
 

@@ -79,11 +79,10 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base_model: Path, clic
     for name, origins in (("collected", ["curated", "clicks", "general"]), ("synthetic", ["synthetic"])):
         own = asked.filter(pl.col("origin").is_in(origins))
         tables.write(own, QUERIES, tmp_path / "data" / name / "queries.parquet")
+    tables.write(judged.filter(pl.col("origin") == "synthetic"), QRELS, tmp_path / "data/synthetic/qrels.parquet")
     own = [(query, target, unit, grade, 1.0, "clicks") for query, target, unit, grade in CLICKS_OF]
     tables.write(pl.DataFrame(own, schema=QRELS.columns, orient="row"), QRELS, tmp_path / "data/collected/qrels.parquet")
-    tables.write(
-        pl.DataFrame([("s1", 9)], VERDICTS.columns, orient="row"), VERDICTS, tmp_path / "data/synthetic/verdicts.parquet"
-    )
+    tables.write(tables.empty(VERDICTS), VERDICTS, tmp_path / "data/synthetic/verdicts.parquet")
     mined = [(query, passage, 5, 0.5, margin, "exact") for query, passage, margin in NEGATIVES_OF]
     tables.write(
         pl.DataFrame(mined, schema=NEGATIVES.columns, orient="row"), NEGATIVES, tmp_path / "data/negatives/negatives.parquet"
@@ -172,11 +171,15 @@ def test_an_answer_far_down_is_doubted(root: Path, known: Built) -> None:
     assert details(found) == {("c1", "d55#0"): "an answer by clicks, rank 111 of base"}
 
 
-def test_a_judge_that_the_base_contradicts_is_told(root: Path) -> None:
-    """An answer that the judge praised and the base ranks far down: one of the two is wrong."""
-    far = pl.DataFrame({"query_id": ["s1"], "passage_id": ["d2#0"], "rank": [300], "origin": ["synthetic"]})
-    found = labels.answer_far_down(far.join(built.built(root).verdicts, on="query_id"))
-    assert details(found) == {("s1", "d2#0"): "an answer by synthetic (judge: 9 of 10), rank 300 of base"}
+def test_without_a_judge_nothing_is_said_of_one(root: Path, known: Built) -> None:
+    """No reason names it and no table of refused pairs is missed; where queries have scores it is."""
+    (root / "models/release").unlink()
+    offered = labels.candidates(root, known, ["refused-but-first", "passed-but-far-down", "judge-against-clicks"])
+    assert [pairs.height for pairs in offered.values()] == [0, 0, 0]
+    scores = pl.DataFrame([("s1", 9)], VERDICTS.columns, orient="row")
+    tables.write(scores, VERDICTS, root / "data/synthetic/verdicts.parquet")
+    with pytest.raises(InputError, match=r"refused.parquet: expected the Parquet table refused"):
+        built.built(root)
 
 
 def test_the_nearest_negative_of_each_query_is_asked(root: Path, known: Built) -> None:

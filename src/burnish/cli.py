@@ -122,7 +122,7 @@ def label(
     kept: Path,
 ) -> None:
     """Write the queue that is worth an expert's time, or take it back (run `dvc repro` first)."""
-    from burnish.queries import built, labelling, labels  # noqa: PLC0415
+    from burnish.queries import built, judge_disputes, labelling, labels  # noqa: PLC0415
 
     if bool(outs) == bool(filled):
         raise click.UsageError("give either --out, to write a queue, or --take, to take one back")
@@ -133,6 +133,8 @@ def label(
         click.echo(f"{taken.new} new, {taken.changed} changed, {taken.same} as before, {taken.blank} left blank -> {kept}")
         if taken.agreement["pairs"]:
             click.echo(f"agreement: {json.dumps(taken.agreement)}")
+        if told := judge_disputes.by_score(built.scored(Path("data/synthetic")), labelling.labelled(kept)):
+            click.echo(f"judge, by score: {json.dumps(told)}")
         return
     known = built.built(Path())
     offered = labels.candidates(Path(), known, only or labels.REASONS)

@@ -87,24 +87,22 @@ def take(path: Path, kept: Path, *, annotator: str, allowed: Allowed) -> Taken:
             atomic.write_text(kept, _csv(COLUMNS, lines))
     same = sum(before.get(key) == grade for key, grade in rows.items())
     new = sum(key not in before for key in rows)
-    frame = pl.DataFrame(
-        [(query, target, grade, by, str(kept), "") for (query, target, by), grade in merged.items()],
-        schema=GRADES,
-        orient="row",
-    )
+    frame = _grades(((query, target, grade, by) for (query, target, by), grade in merged.items()), kept)
     return Taken(new, len(rows) - new - same, same, blank, agreement.agreement(frame))
 
 
 def labelled(kept: Path) -> pl.DataFrame:
-    """The pairs that any annotator graded: columns query_id, target_id."""
-    return pl.DataFrame(
-        [row[:2] for row in _kept(kept)], schema={"query_id": pl.String, "target_id": pl.String}, orient="row"
-    ).unique()
+    """The pairs that any annotator graded: columns query_id, target_id, grade (the one that counts)."""
+    return agreement.settled(_grades(_kept(kept), kept))
 
 
 def _kept(path: Path) -> list[tuple[str, str, int, str]]:
     rows = formats.grades(path) if path.exists() else ()
     return [(query, target, grade, agreement.annotator(by)) for query, target, grade, by in rows]
+
+
+def _grades(rows: Iterable[tuple[str, str, int, str]], kept: Path) -> pl.DataFrame:
+    return pl.DataFrame([(*row, str(kept), "") for row in rows], schema=GRADES, orient="row")
 
 
 def _filled(path: Path, annotator: str, allowed: Allowed) -> tuple[dict[tuple[str, str, str], int], int]:

@@ -8,7 +8,8 @@ import polars as pl
 
 from burnish.queries.borderline import borderline_negative
 from burnish.queries.built import Built
-from burnish.queries.ranks import base_ranks, tuned_ranks
+from burnish.queries.judge_disputes import FAR, judge_against_clicks, passed_but_far_down, refused_but_first
+from burnish.queries.ranks import base_ranks, refused_ranks, tuned_ranks
 
 # Why a pair is asked about, in the order in which the reasons take turns.
 REASONS = (
@@ -16,11 +17,13 @@ REASONS = (
     "first-but-no-answer",
     "clicked-but-low",
     "first-but-not-clicked",
+    "refused-but-first",
+    "passed-but-far-down",
+    "judge-against-clicks",
     "answer-far-down",
     "borderline-negative",
 )
 _DEPTH = 10  # the main measure looks no deeper
-_FAR = 100  # rank by the base from which an answer that nobody judged is doubted
 
 # `detail` says for people what the reason saw; `urgency` orders the pairs of one reason.
 _PAIRS: dict[str, type[pl.DataType]] = {
@@ -94,29 +97,31 @@ def first_but_not_clicked(ranks: pl.DataFrame) -> pl.DataFrame:
 
 
 def answer_far_down(ranks: pl.DataFrame) -> pl.DataFrame:
-    """Answers by clicks, a model or its judge that the base ranks far down: a bad pair, or one that is well worth learning.
+    """Answers by clicks or by a model without a judge that the base ranks far down: a bad pair, or one well worth learning.
 
     Args:
         ranks: as `ranks.base_ranks` gives them.
     """
-    judged = pl.format(" (judge: {} of 10)", "score")
-    return ranks.filter(pl.col("rank") > _FAR).select(
+    return ranks.filter(pl.col("rank") > FAR, pl.col("score").is_null()).select(
         "query_id",
         "passage_id",
         pl.col("rank").cast(pl.Float64).alias("urgency"),
-        pl.format("an answer by {}{}, rank {} of base", "origin", judged.fill_null(""), "rank").alias("detail"),
+        pl.format("an answer by {}, rank {} of base", "origin", "rank").alias("detail"),
     )
 
 
 def candidates(root: Path, known: Built, wanted: Collection[str] = REASONS) -> dict[str, pl.DataFrame]:
     """The pairs of each of the `wanted` of REASONS, of which `root` holds the models' vectors."""
-    clicked = cache(partial(tuned_ranks, root, known))
+    clicked, answers = cache(partial(tuned_ranks, root, known)), cache(partial(base_ranks, root, known))
     found: dict[str, Callable[[], pl.DataFrame]] = {
         "unjudged": lambda: unjudged(known),
         "first-but-no-answer": lambda: first_but_no_answer(known),
         "clicked-but-low": lambda: clicked_but_low(clicked()),
         "first-but-not-clicked": lambda: first_but_not_clicked(clicked()),
-        "answer-far-down": lambda: answer_far_down(base_ranks(root, known)),
+        "refused-but-first": lambda: refused_but_first(refused_ranks(root, known)),
+        "passed-but-far-down": lambda: passed_but_far_down(answers()),
+        "judge-against-clicks": lambda: judge_against_clicks(known),
+        "answer-far-down": lambda: answer_far_down(answers()),
         "borderline-negative": lambda: borderline_negative(root, known),
     }
     return {name: found[name]() for name in REASONS if name in wanted}
@@ -148,7 +153,8 @@ def queue(offered: Mapping[str, pl.DataFrame], known: Built, *, labelled: pl.Dat
         .head(size)
         .with_row_index("priority", offset=1)
     )
-    asked = known.queries.select("query_id", pl.col("text").alias("query"))
+    texts = pl.concat([one.select("query_id", pl.col("text").alias("query")) for one in (known.queries, known.scored)])
+    asked = texts.unique("query_id", keep="first", maintain_order=True)
     shown = known.passages.select("passage_id", "title", "heading", "text")
     return (
         chosen.join(asked, on="query_id", maintain_order="left")

@@ -1,4 +1,4 @@
-"""Where models rank what is judged: answers of all origins by the base, and what search logs say by the tuned model."""
+"""Where models rank what is judged: answers of all origins, what search logs say, and what the judge refused."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +14,14 @@ from burnish.queries.built import Built
 
 _MOST = 20_000  # queries whose judged passages are ranked, chosen by a hash: bounds the work on a large corpus
 _CELLS = 2**26  # scores in memory at once
+_MODELS = {"base": "base", "tuned": "release"}  # the folder in models/ of each system
+_REFUSED: dict[str, type[pl.DataType]] = {
+    "system": pl.String,
+    "query_id": pl.String,
+    "passage_id": pl.String,
+    "score": pl.Int8,
+    "rank": pl.Int64,
+}
 _RANKED: dict[str, type[pl.DataType]] = {
     "query_id": pl.String,
     "target_id": pl.String,
@@ -25,7 +33,7 @@ _RANKED: dict[str, type[pl.DataType]] = {
 
 
 def base_ranks(root: Path, known: Built) -> pl.DataFrame:
-    """The base's rank of each answer that nobody judged: columns query_id, passage_id, rank, origin, score (the judge's, or null).
+    """The base's rank of each answer that nobody graded: columns query_id, passage_id, rank, origin, score (the judge's, or null).
 
     Args:
         root: where the base's vectors lie, in data/vectors/base.
@@ -43,7 +51,30 @@ def base_ranks(root: Path, known: Built) -> pl.DataFrame:
         np.array([place[name] for name in asked["target_id"]], dtype=np.int64),
     )
     found = asked.select("query_id", pl.col("target_id").alias("passage_id"), pl.Series("rank", ranks), "origin")
-    return found.join(known.verdicts, on="query_id", how="left", maintain_order="left")
+    scores = known.scored.filter("passed").select("query_id", "passage_id", "score")
+    return found.join(scores, on=["query_id", "passage_id"], how="left", maintain_order="left")
+
+
+def refused_ranks(root: Path, known: Built) -> pl.DataFrame:
+    """Each model's rank of what the judge refused: columns system (base, tuned), query_id, passage_id, score (the judge's), rank.
+
+    No stage embeds these queries: what the store lacks of them is embedded here.
+
+    Args:
+        root: where the models lie, their vectors of the passages, and the store of vectors.
+        known: what is built.
+    """
+    ids = known.passages["passage_id"]
+    refused = known.scored.filter(~pl.col("passed")).join(ids.to_frame().with_row_index("row"), on="passage_id")
+    chosen = sorted(refused["query_id"].unique().sort(), key=formats.digest)[:_MOST]
+    pairs = refused.filter(pl.col("query_id").is_in(chosen)).sort("query_id", "passage_id")
+    found = []
+    for system, folder in _MODELS.items() if pairs.height else ():
+        asked = Embedder.at(root / "models" / folder, root / ".cache/vectors").vectors("query", pairs["text"].to_list())
+        passages = vectors.read(root / "data/vectors" / system / "passages.parquet", ids.to_list())
+        ranks = pl.Series("rank", answer_ranks(asked, passages, pairs["row"].to_numpy()))
+        found.append(pairs.select(pl.lit(system).alias("system"), "query_id", "passage_id", "score", ranks))
+    return pl.concat(found) if found else pl.DataFrame(schema=_REFUSED)
 
 
 def answer_ranks(queries: Vectors, passages: Vectors, answers: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +16,8 @@ from burnish.synthesis.contents import Parsed
 from burnish.synthesis.examples import written
 from burnish.synthesis.excerpts import excerpts
 from burnish.synthesis.extractive import extracted_queries
-from burnish.synthesis.pairs import Made, lexical_copy_rate, query_tables, spelling
+from burnish.synthesis.judging import Sifted
+from burnish.synthesis.pairs import Made, lexical_copy_rate, query_tables
 from burnish.synthesis.plan import Part, Plan, part
 from burnish.synthesis.prompt import Question
 from burnish.synthesis.questions import FOUND, Replies, question, read
@@ -25,7 +26,7 @@ from burnish.synthesis.rounds import Round, complete
 from burnish.synthesis.settings import Inputs, Settings, check
 from burnish.synthesis.subjects import Subject, Variety, subjects
 from burnish.synthesis.turns import turn
-from burnish.tables import VERDICTS
+from burnish.synthesis.verdicts import passed_queries, refused_pairs
 
 _TYPICAL = "x" * 60  # stands for a query that is not written yet, in the plan of what the judge will be asked
 
@@ -37,6 +38,7 @@ class Synthetic:
     queries: pl.DataFrame
     qrels: pl.DataFrame
     verdicts: pl.DataFrame
+    refused: pl.DataFrame | None  # REFUSED; None where no judge was asked
     counts: dict[str, Any]
     asked: int
     dollars: float
@@ -44,13 +46,13 @@ class Synthetic:
 
 @dataclass(frozen=True)
 class _Drafts:
-    """Queries before they are tables, in the subjects' order, what is to be counted about their replies, the judge's scores."""
+    """Queries before they are tables, in the subjects' order, what is to be counted about their replies, what the judge said."""
 
     origin: str
     made: Made
     dropped: Counter[str]
     counts: dict[str, Any]
-    scores: dict[str, int] = field(default_factory=dict)  # by `pairs.spelling` of the text
+    judged: Sifted | None = None
 
 
 @dataclass(frozen=True)
@@ -115,11 +117,10 @@ def synthetic(inputs: Inputs, settings: Settings, tell: Callable[[Plan], None]) 
         "dropped": dict(sorted((drafts.dropped + dropped).items())),
         "lexical_copy_rate": lexical_copy_rate(queries, qrels, inputs.passages),
     }
-    scores = [
-        (query_id, drafts.scores.get(spelling(text))) for query_id, text in queries.select("query_id", "text").iter_rows()
-    ]
-    verdicts = pl.DataFrame(scores, VERDICTS.columns, orient="row").drop_nulls()
-    return Synthetic(queries, qrels, verdicts, counts, work.budget.requests, work.budget.dollars)
+    judged = drafts.judged
+    verdicts = passed_queries(queries, judged.lowest if judged else {})
+    refused = refused_pairs(judged.refused, judged.left, queries) if judged else None
+    return Synthetic(queries, qrels, verdicts, refused, counts, work.budget.requests, work.budget.dollars)
 
 
 def planned(inputs: Inputs, settings: Settings) -> Plan:
@@ -219,8 +220,8 @@ def _from_replies(work: _Work, fetch: Callable[[Round], None]) -> _Drafts:
         return drafts
     verdicts = judging.verdicts(judge, drafts.made, work.replies, settings.max_bad_share)
     fetch(verdicts)
-    left, scores, judged = judging.passed(judge, drafts.made, verdicts, accept_coverage=settings.accept_coverage)
-    return _Drafts(drafts.origin, left, drafts.dropped, {**drafts.counts, "judge": judged}, scores)
+    judged = judging.sifted(judge, drafts.made, verdicts, accept_coverage=settings.accept_coverage)
+    return _Drafts(drafts.origin, judged.left, drafts.dropped, {**drafts.counts, "judge": judged.counts}, judged)
 
 
 def _read(work: _Work) -> _Drafts:

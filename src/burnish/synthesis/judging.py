@@ -1,7 +1,7 @@
 """A language model as judge: which of the queries that were made do their passages answer?"""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from burnish.synthesis.questions import OF_THE_TEXT, Replies, judge_question
 from burnish.synthesis.replies import STATUSES, Reply, Status
 from burnish.synthesis.rounds import Round
 from burnish.synthesis.subjects import Subject
+from burnish.synthesis.verdicts import Scored
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,23 @@ class Judge:
         return judge_question(self.prompt, subject, queries, model=self.model, parameters=parameters)
 
 
+@dataclass(frozen=True)
+class Sifted:
+    """What became of the queries that were made; those without a score are in neither part.
+
+    Attributes:
+        left: what the judge passed.
+        lowest: the lowest score of each text left, by `pairs.spelling`, as `pairs.query_tables` tells texts apart.
+        refused: what is below the threshold.
+        counts: of replies by status, of scores, and of what was dropped by reason.
+    """
+
+    left: Made
+    lowest: Mapping[str, int]
+    refused: Scored
+    counts: dict[str, Any]
+
+
 def verdicts(judge: Judge, made: Made, replies: Replies, max_bad_share: float) -> Round:
     """The questions to the judge, one for each subject that queries were made for, in their order."""
     asked = [(judge.question(subject, queries), len(queries)) for subject, queries in made if queries]
@@ -49,10 +67,8 @@ def verdicts(judge: Judge, made: Made, replies: Replies, max_bad_share: float) -
     return Round("verdicts of the judge", [one for one, _ in asked], replies.exactly, status, max_bad_share)
 
 
-def passed(judge: Judge, made: Made, round_: Round, *, accept_coverage: float) -> tuple[Made, dict[str, int], dict[str, Any]]:
-    """(what is left of `made`, the lowest score of each text left, counts); what is below the threshold or unjudged is dropped.
-
-    Scores go by `pairs.spelling`, as `pairs.query_tables` tells texts apart.
+def sifted(judge: Judge, made: Made, round_: Round, *, accept_coverage: float) -> Sifted:
+    """What the judge passed and what it refused of `made`.
 
     Raises:
         InputError: too many verdicts are no use.
@@ -63,6 +79,7 @@ def passed(judge: Judge, made: Made, round_: Round, *, accept_coverage: float) -
     dropped: Counter[str] = Counter({"below_threshold": 0, "unjudged": 0})
     left: list[tuple[Subject, Sequence[str]]] = []
     lowest: dict[str, int] = {}
+    refused: list[tuple[Subject, str, int]] = []
     for (subject, queries), one in zip([both for both in made if both[1]], round_.questions, strict=True):
         reply, _ = round_.found(one)
         points: list[int] | None = None
@@ -71,9 +88,11 @@ def passed(judge: Judge, made: Made, round_: Round, *, accept_coverage: float) -
             statuses[status] += 1
             points = scores(reply.text, count=len(queries)) if status == "ok" else None
         given.update(points or ())
-        good = [(query, score) for query, score in zip(queries, points or (), strict=False) if score >= judge.threshold]
+        scored = list(zip(queries, points or (), strict=False))
+        good = [(query, score) for query, score in scored if score >= judge.threshold]
         for query, score in good:
             lowest[spelling(query)] = min(score, lowest.get(spelling(query), score))
+        refused += [(subject, query, score) for query, score in scored if score < judge.threshold]
         dropped["below_threshold" if points else "unjudged"] += len(queries) - len(good)
         left.append((subject, [query for query, _ in good]))
     round_.check_bad(statuses)
@@ -83,5 +102,9 @@ def passed(judge: Judge, made: Made, round_: Round, *, accept_coverage: float) -
             f"synthesize.accept_coverage asks for a share of {accept_coverage}; set synthesize.provider to openai (with a key) to "
             "ask for the rest, lower accept_coverage, which drops what is unjudged, or set judge.threshold to 0"
         )
-    scores_ = {str(score): number for score, number in sorted(given.items())}
-    return left, lowest, {"replies": dict(statuses), "scores": scores_, "dropped": dict(dropped)}
+    counts = {
+        "replies": dict(statuses),
+        "scores": {str(score): number for score, number in sorted(given.items())},
+        "dropped": dict(dropped),
+    }
+    return Sifted(left, lowest, refused, counts)

@@ -41,12 +41,18 @@ def query_tables(made: Made, *, origin: str, max_passages: int) -> tuple[pl.Data
         if len(answers) > max_passages:
             dropped["too_many_passages"] += 1
             continue
-        query_id = _query_id(subject, text)
+        query_id = query_name(subject, text)
         queries.append((query_id, text, subject.language, origin, "train", str(subject.ways.get("kind", ""))))
         qrels += [(query_id, passage_id, "passage", 1, 1.0, origin) for passage_id in answers]
     kind = f"{SLICE}kind"
     frame = _frame(queries, QUERIES, {kind: pl.String})
     return (frame if (frame[kind] != "").any() else frame.drop(kind)), _frame(qrels, QRELS, {}), dropped
+
+
+def query_name(subject: Subject, text: str) -> str:
+    """The id of a query that was made for `subject`."""
+    place = f"{subject.first.document_id}\0{subject.first.ordinal}\0{text}"
+    return "syn-" + hashlib.sha256(place.encode()).hexdigest()[:16]
 
 
 def spelling(text: str) -> str:
@@ -80,11 +86,6 @@ def lexical_copy_rate(queries: pl.DataFrame, qrels: pl.DataFrame, passages: pl.D
 
 def _frame(rows: list[tuple[Any, ...]], table: tables.Table, extra: dict[str, type[pl.DataType]]) -> pl.DataFrame:
     return pl.DataFrame(rows, {**table.columns, **extra}, orient="row").sort(table.key)
-
-
-def _query_id(subject: Subject, text: str) -> str:
-    place = f"{subject.first.document_id}\0{subject.first.ordinal}\0{text}"
-    return "syn-" + hashlib.sha256(place.encode()).hexdigest()[:16]
 
 
 def _words(text: str) -> set[str]:
