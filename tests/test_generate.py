@@ -26,6 +26,7 @@ from burnish.synthesis.budget import Price
 from burnish.synthesis.contents import parsed
 from burnish.synthesis.pairs import lexical_copy_rate
 from burnish.synthesis.prompt import Prompt
+from burnish.synthesis.questions import FOUND
 from burnish.synthesis.replies import STATUSES, ReplyStore, line
 from burnish.synthesis.service import Service
 from burnish.synthesis.settings import Settings
@@ -143,6 +144,30 @@ def test_a_reply_recorded_for_other_text_serves_the_same_place(tmp_path: Path) -
     record(tmp_path / "recorded", corpus(2), {"Frames": '["keep columns"]'})
     found = made(tmp_path, corpus(2), settings(excerpt_characters=25))
     assert [found.counts[way] for way in ("replayed", "replayed_by_document", "without_reply")] == [0, 1, 1]
+
+
+def test_a_document_that_reads_otherwise_is_asked_about(tmp_path: Path, serve: Callable[..., Model]) -> None:
+    """A reply recorded for the text as it was stands in while nobody is asked. Who asks, asks about the text as it is, once,
+    and no query of the old text becomes one of the new; a bad reply to the old text counts against nothing. The plan is the
+    same either way.
+    """
+    record(tmp_path / "recorded", corpus(2), {"Frames": '["keep columns"]', "Joins": '["merge two tables"]'})
+    edited = corpus(2).with_columns(pl.col("text").str.replace("Frames hold", "Frames no longer hold"))
+    server = serve()
+    for chosen in (settings(), asking(server)):
+        (part,) = plan(tmp_path, edited, chosen).parts
+        assert (part.found, part.asked) == ({"replayed": 1, "replayed_by_document": 1}, 1)
+    assert sorted(made(tmp_path, edited, settings()).queries["text"]) == ["keep columns", "merge two tables"]
+    assert not server.asked
+    found = made(tmp_path, edited, asking(server))
+    assert server.asked == {"Frames": 1}
+    assert [found.counts[way] for way in FOUND] == [1, 0, 1, 0]
+    assert sorted(found.queries["text"]) == ["make Frames in one call", "merge two tables", "what are Frames"]
+    assert made(tmp_path, edited, asking(server)).asked == 0
+
+    record(tmp_path / "bad", corpus(1), {"Frames": "no list"})
+    strict = {"recorded": tmp_path / "bad", "store": tmp_path / "fresh"}
+    assert made(tmp_path, edited[:1], asking(server, max_bad_share=0.0), **strict).counts["replies"]["malformed"] == 0
 
 
 def test_a_reply_to_another_prompt_does_not_serve(tmp_path: Path) -> None:
