@@ -50,8 +50,7 @@ def main(params: Path, corpus: Path, judged: Path, logs: Path, general: Path, ou
     chosen = knobs.section(params, "collect", CollectKnobs)
     passage_ids = frozenset(tables.read(PASSAGES, corpus / "passages.parquet")["passage_id"])
     document_ids = frozenset(tables.read(DOCUMENTS, corpus / "documents.parquet")["document_id"])
-    general_set, source = general_of(chosen.general, general)
-    general_set = hub_sets.with_nanobeir(general_set, chosen.nanobeir)
+    general_set, source = general_of(chosen.general, chosen.nanobeir, general)
     own = curated(
         chosen.judgments,
         judged,
@@ -96,13 +95,19 @@ def main(params: Path, corpus: Path, judged: Path, logs: Path, general: Path, ou
     )
 
 
-def general_of(given: GeneralFiles | GeneralHub, folder: Path) -> tuple[General, dict[str, str]]:
-    """The general set, and what a release says of it."""
+def general_of(given: GeneralFiles | GeneralHub, nano: NanoBeir, folder: Path) -> tuple[General, dict[str, Any]]:
+    """The general set with NanoBEIR's sets, and what a release says of them."""
+    told: dict[str, Any]
     if isinstance(given, GeneralFiles):
-        names = (str(folder.resolve()), given.collection, given.triples.file)
-        return msmarco_files.read(given, folder), {"licence": terms.in_words(given.licence, *names), "kind": "files"}
-    named = {"dataset": given.rows.dataset, "config": given.rows.config, "revision": given.rows.revision}
-    return hub_sets.read(given), {"licence": terms.in_words(given.licence, given.rows.dataset), "kind": "hub", **named}
+        found, told = msmarco_files.read(given, folder), {"kind": "files"}
+        names = [str(folder.resolve()), given.collection, given.triples.file]
+    else:
+        found, told = hub_sets.read(given), {"kind": "hub", **given.rows.model_dump(exclude={"max_rows"})}
+        names = [given.rows.dataset]
+    if nano.sets:
+        told["nanobeir"] = nano.model_dump()
+        names += [nano.dataset, *nano.sets]
+    return hub_sets.with_nanobeir(found, nano), told | {"licence": terms.in_words(given.licence, *names)}
 
 
 if __name__ == "__main__":

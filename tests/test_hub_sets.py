@@ -273,7 +273,7 @@ def test_the_same_revision_is_the_same_bytes(client: Client, tmp_path: Path) -> 
 
 def test_nanobeir_joins_the_general_test(client: Client, tmp_path: Path) -> None:
     """Its queries are test queries, its passages stand beside the others, and its ids keep the set's name."""
-    nano = {"dataset": "team/nano", "revision": COMMIT, "sets": ["NanoNQ"]}
+    nano = {"dataset": "team/nano", "revision": COMMIT, "sets": ["NanoNQ"], "language": "sv"}
     assert collect(client, tmp_path, given("team/triplets", "triplet"), nano).status == 0
     queries, qrels, passages = made(tmp_path)
     added = queries.filter(pl.col("query_id").str.starts_with("general:NanoNQ:"))
@@ -283,6 +283,9 @@ def test_nanobeir_joins_the_general_test(client: Client, tmp_path: Path) -> None
     graded = qrels.filter(pl.col("query_id").is_in(added["query_id"].to_list())).select("query_id", "target_id", "grade")
     assert graded.rows() == [(f"general:NanoNQ:q{at}", f"general:NanoNQ:d{at}", 1) for at in (0, 1)]
     assert queries.height == 42
+    assert dict(queries.group_by("language").len().iter_rows()) == {"en": 40, "sv": 2}
+    told = json.loads((tmp_path / "out/general.json").read_text())
+    assert (told["nanobeir"], told["licence"]) == (nano, "none named")
 
 
 def test_no_code_of_a_data_set_is_run(client: Client, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from burnish.queries import general
 from burnish.queries.general import Chosen, General, GeneralSet, Most, Row
 from burnish.queries.judgments import Judged
 from burnish.queries.sampling import Smallest
+from burnish.records import Language
 
 _ROWS = 1000  # decoded at once
 
@@ -99,6 +100,7 @@ class NanoBeir(Knobs):
     dataset: Repository
     revision: Commit
     sets: list[Name]
+    language: Language
 
 
 def read(given: GeneralHub) -> General:
@@ -176,7 +178,7 @@ def _nano(nano: NanoBeir, name: str) -> General:
         queries=queries,
         passages={key: [text] for key, text in passages.items()},
         name=lambda key: f"{name}:{key}",
-        language="en",
+        language=nano.language,
         where=where,
     )
 
