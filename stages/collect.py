@@ -102,7 +102,8 @@ def general_of(given: GeneralFiles | GeneralHub, nano: NanoBeir, folder: Path) -
         found, told = msmarco_files.read(given, folder), {"kind": "files"}
         names = [str(folder.resolve()), given.collection, given.triples.file]
     else:
-        found, told = hub_sets.read(given), {"kind": "hub", **given.rows.model_dump(exclude={"max_rows"})}
+        found = hub_sets.read(given)
+        told = {"kind": "hub", "sha256": hub_sets.digest(found, given), **given.rows.model_dump(exclude={"max_rows"})}
         names = [given.rows.dataset]
     if nano.sets:
         told["nanobeir"] = nano.model_dump()

@@ -124,5 +124,16 @@ def test_the_page_has_every_way() -> None:
 def test_every_knob_of_a_hub_set_is_explained() -> None:
     """On the page or in params.yaml."""
     text = PAGE + (ROOT / "params.yaml").read_text(encoding="utf-8")
-    for name in ("max_rows", "candidates", "labels", "positives", "negatives", "texts", "distractors", "revision", "splits"):
+    for name in (
+        "max_rows",
+        "candidates",
+        "labels",
+        "positives",
+        "negatives",
+        "texts",
+        "distractors",
+        "revision",
+        "splits",
+        "sha256",
+    ):
         assert f"`{name}`" in text or f"{name}:" in text
