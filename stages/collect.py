@@ -13,7 +13,7 @@ from burnish.clicks.rule import ClickRule, Log
 from burnish.errors import InputError, run
 from burnish.knobs import Knobs
 from burnish.queries import hub_sets, msmarco_files, terms, training
-from burnish.queries.curated import JudgmentSource, curated
+from burnish.queries.curated import Curated, JudgmentFiles, JudgmentSource, curated
 from burnish.queries.general import General
 from burnish.queries.hub_sets import GeneralHub, NanoBeir
 from burnish.queries.judgments import Judged, Shares, with_experts_word
@@ -89,10 +89,17 @@ def main(params: Path, corpus: Path, judged: Path, logs: Path, general: Path, ou
         tables.write(general_set.passages, PASSAGES, made / "general_passages.parquet")
         atomic.write_json(made / "counts.json", counts)
         atomic.write_json(made / "general.json", source)
+        atomic.write_json(made / "judged.json", judged_files(chosen, own))
     left_out = f"; left out: {general_set.left_out}" if general_set.left_out else ""
     click.echo(
         f"collect: {counts['queries']}, {qrels.height} judgments, {general_set.passages.height} general passages{left_out}"
     )
+
+
+def judged_files(chosen: CollectKnobs, own: Curated) -> list[str]:
+    """The files that judgments came from, as the knobs name them; that of the labels once it holds any."""
+    files = [one.queries if isinstance(one, JudgmentFiles) else one.path for one in chosen.judgments]
+    return [*dict.fromkeys(files), *([chosen.labels] if own.counts["labels"]["read"] else [])]
 
 
 def general_of(given: GeneralFiles | GeneralHub, nano: NanoBeir, folder: Path) -> tuple[General, dict[str, Any]]:
