@@ -13,7 +13,7 @@ from burnish.clicks.rule import ClickRule, Log
 from burnish.errors import InputError, run
 from burnish.knobs import Knobs
 from burnish.queries import hub_sets, msmarco_files, terms, training
-from burnish.queries.curated import JudgmentSource, curated
+from burnish.queries.curated import Curated, JudgmentFiles, JudgmentSource, curated
 from burnish.queries.general import General
 from burnish.queries.hub_sets import GeneralHub, NanoBeir
 from burnish.queries.judgments import Judged, Shares, with_experts_word
@@ -50,8 +50,7 @@ def main(params: Path, corpus: Path, judged: Path, logs: Path, general: Path, ou
     chosen = knobs.section(params, "collect", CollectKnobs)
     passage_ids = frozenset(tables.read(PASSAGES, corpus / "passages.parquet")["passage_id"])
     document_ids = frozenset(tables.read(DOCUMENTS, corpus / "documents.parquet")["document_id"])
-    general_set, source = general_of(chosen.general, general)
-    general_set = hub_sets.with_nanobeir(general_set, chosen.nanobeir)
+    general_set, source = general_of(chosen.general, chosen.nanobeir, general)
     own = curated(
         chosen.judgments,
         judged,
@@ -95,19 +94,33 @@ def main(params: Path, corpus: Path, judged: Path, logs: Path, general: Path, ou
         tables.write(general_set.passages, PASSAGES, made / "general_passages.parquet")
         atomic.write_json(made / "counts.json", counts)
         atomic.write_json(made / "general.json", source)
+        atomic.write_json(made / "judged.json", judged_files(chosen, own))
     left_out = f"; left out: {general_set.left_out}" if general_set.left_out else ""
     click.echo(
         f"collect: {counts['queries']}, {qrels.height} judgments, {general_set.passages.height} general passages{left_out}"
     )
 
 
-def general_of(given: GeneralFiles | GeneralHub, folder: Path) -> tuple[General, dict[str, str]]:
-    """The general set, and what a release says of it."""
+def judged_files(chosen: CollectKnobs, own: Curated) -> list[str]:
+    """The files that judgments came from, as the knobs name them; that of the labels once it holds any."""
+    files = [one.queries if isinstance(one, JudgmentFiles) else one.path for one in chosen.judgments]
+    return [*dict.fromkeys(files), *([chosen.labels] if own.counts["labels"]["read"] else [])]
+
+
+def general_of(given: GeneralFiles | GeneralHub, nano: NanoBeir, folder: Path) -> tuple[General, dict[str, Any]]:
+    """The general set with NanoBEIR's sets, and what a release says of them."""
+    told: dict[str, Any]
     if isinstance(given, GeneralFiles):
-        names = (str(folder.resolve()), given.collection, given.triples.file)
-        return msmarco_files.read(given, folder), {"licence": terms.in_words(given.licence, *names), "kind": "files"}
-    named = {"dataset": given.rows.dataset, "config": given.rows.config, "revision": given.rows.revision}
-    return hub_sets.read(given), {"licence": terms.in_words(given.licence, given.rows.dataset), "kind": "hub", **named}
+        found, told = msmarco_files.read(given, folder), {"kind": "files"}
+        names = [str(folder.resolve()), given.collection, given.triples.file]
+    else:
+        found = hub_sets.read(given)
+        told = {"kind": "hub", "sha256": hub_sets.digest(found, given), **given.rows.model_dump(exclude={"max_rows"})}
+        names = [given.rows.dataset]
+    if nano.sets:
+        told["nanobeir"] = nano.model_dump()
+        names += [nano.dataset, *nano.sets]
+    return hub_sets.with_nanobeir(found, nano), told | {"licence": terms.in_words(given.licence, *names)}
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import click
 from pydantic import ConfigDict, Field
@@ -52,6 +52,7 @@ class Synthesis(Knobs):
     examples: int
     temperature: float
     max_passages_per_query: int
+    judge: dict[str, Any]
 
 
 @click.command(help=__doc__)
@@ -63,23 +64,29 @@ class Synthesis(Knobs):
 @click.option("--training", type=click.Path(path_type=Path), required=True, help="Folder of the training set.")
 @click.option("--negatives", type=click.Path(path_type=Path), required=True, help="Folder of the negatives.")
 @click.option("--general", type=click.Path(path_type=Path), required=True, help="Where the general set came from: JSON.")
+@click.option("--judged", type=click.Path(path_type=Path), required=True, help="Which files judgments came from: JSON.")
+@click.option("--synthetic", type=click.Path(path_type=Path), required=True, help="The counts of the synthetic queries.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the release.")
-def main(params: Path, base: Path, tuned: Path, curves: Path, passages: Path, training: Path, negatives: Path, general: Path, out: Path) -> None:  # fmt: skip
+def main(params: Path, base: Path, tuned: Path, curves: Path, passages: Path, training: Path, negatives: Path, general: Path, judged: Path, synthetic: Path, out: Path) -> None:  # fmt: skip
     """Tuned model -> release, manifest, proof of parity."""
     chosen = knobs.section(params, "export", ExportKnobs)
     if _GENERAL in chosen.licences:
         raise InputError(f"export.licences: `{_GENERAL}` is told by collect.general.licence; leave it out here")
     named = licences.names(knobs.section(params, "extract", DocumentSources), knobs.section(params, "collect", SearchLogs))
-    stated = licences.with_sources(chosen.licences, named)
     made_by = {
         "extract": knobs.section(params, "extract", Whole),
-        "synthesize": knobs.section(params, "synthesize", Synthesis),
+        "synthesize": (synthesis := knobs.section(params, "synthesize", Synthesis)),
         "mix": knobs.section(params, "mix", Whole),
         "mine": knobs.section(params, "mine", Whole),
         "train": knobs.section(params, "train", Whole),
         "export": chosen,
     }
-    set_of = json.loads(general.read_text(encoding="utf-8"))
+    origin, set_of, files, counts = (
+        json.loads(one.read_text("utf-8")) for one in (base / models.ORIGIN, general, judged, synthetic)
+    )
+    named += [f"base model {origin['model']}", *(f"judgments {name}" for name in files)]
+    named += licences.of_synthesis(counts, writer=synthesis.model, judge=synthesis.judge["model"])
+    stated = licences.with_sources(chosen.licences, named)
     code = {"train": provenance.recorded(tuned), "export": provenance.digest(Path(__file__))}
     model = models.load(tuned)
     ahead.check(params, model.get_embedding_dimension() or 0)
@@ -92,7 +99,6 @@ def main(params: Path, base: Path, tuned: Path, curves: Path, passages: Path, tr
     with atomic.folder(out) as made:
         models.save(release.at_width(model, width), made)
         proof = release.prove(made, expected, texts, width)
-        origin = json.loads((base / models.ORIGIN).read_text(encoding="utf-8"))
         found = release.manifest(
             made,
             base=origin | {"digest": models.digest(base)},

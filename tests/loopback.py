@@ -159,12 +159,17 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
 
+    def charge(self) -> None:
+        """Count an answer that is paid for, whether or not it arrives."""
+        if self.message is not None:
+            with self.server.lock:
+                self.server.delivered[self.message] += 1
+
     def give(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
         """Answer, and count an answer that is paid for."""
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        if status == 200 and self.message is not None:
-            with self.server.lock:
-                self.server.delivered[self.message] += 1
+        if status == 200:
+            self.charge()
         self.head(status, len(content), headers)
         self.wfile.write(content)
 

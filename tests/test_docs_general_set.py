@@ -88,13 +88,14 @@ def test_a_fragment_runs(client: Client, tmp_path: Path, number: int) -> None:
     assert told.status == 0, told.err
     queries = tables.read(tables.QUERIES, tmp_path / "out/queries.parquet")
     sizes = dict(queries.group_by("split").len().iter_rows())
-    licence = json.loads((tmp_path / "out/general.json").read_text())["licence"]
+    told = json.loads((tmp_path / "out/general.json").read_text())
+    assert "non-commercial research purposes only" in told["licence"]
     if "general" in fragment["collect"]:
         assert sizes == {"train": 12, "dev": 2, "test": 3}
-        assert "non-commercial research purposes only" in licence
     else:
         assert queries["query_id"].str.starts_with("general:Nano").sum() == 6
-        assert licence == PARAMS["collect"]["general"]["licence"]
+        assert told["licence"].startswith(PARAMS["collect"]["general"]["licence"])
+        assert told["nanobeir"] == fragment["collect"]["nanobeir"]
 
 
 def test_the_word_commit_is_refused(client: Client, tmp_path: Path) -> None:
@@ -123,5 +124,16 @@ def test_the_page_has_every_way() -> None:
 def test_every_knob_of_a_hub_set_is_explained() -> None:
     """On the page or in params.yaml."""
     text = PAGE + (ROOT / "params.yaml").read_text(encoding="utf-8")
-    for name in ("max_rows", "candidates", "labels", "positives", "negatives", "texts", "distractors", "revision", "splits"):
+    for name in (
+        "max_rows",
+        "candidates",
+        "labels",
+        "positives",
+        "negatives",
+        "texts",
+        "distractors",
+        "revision",
+        "splits",
+        "sha256",
+    ):
         assert f"`{name}`" in text or f"{name}:" in text

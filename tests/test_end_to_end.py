@@ -466,6 +466,9 @@ def test_a_folder_of_contracts_and_nothing_else(tmp_path: Path) -> None:
     assert (folder / "models/release/model.safetensors").is_file()
     card = (folder / "models/release/README.md").read_text(encoding="utf-8")
     assert "documents \\*\\*/\\*.pdf: our contracts" in card
+    assert (
+        "queries written by gpt-5-mini: ours, by the service's terms (no source of this model)" in card
+    )  # the passages' own words
     assert "polars" not in card
     for name in ("summary.md", "index.html"):
         assert "synthetic test (extractive)" in (folder / "reports" / name).read_text(encoding="utf-8")

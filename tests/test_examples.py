@@ -1,15 +1,22 @@
 """Few-shot examples: curated training queries alone, however they come in."""
 
+import json
+from collections.abc import Callable
+from pathlib import Path
+
 import polars as pl
 import pytest
 import yaml
 
+import loopback
+from burnish import tables
 from burnish.errors import InputError
 from burnish.queries import training
 from burnish.synthesis.examples import Example, examples, written
-from burnish.tables import QRELS, QUERIES
+from burnish.tables import DOCUMENTS, PASSAGES, QRELS, QUERIES
 from conftest import ROOT
-from handmade import PHRASES, VARIED, corpus, questions, settings
+from handmade import PHRASES, SUBJECTS, VARIED, corpus, documents_of, questions, settings
+from test_generate import KNOBS, LOCAL, at
 
 
 def queries(*rows: tuple[str, str, str, str]) -> pl.DataFrame:
@@ -82,3 +89,47 @@ def test_the_stage_is_given_the_training_folder_alone() -> None:
     """The folder that synthesis reads is the one that collect wrote apart; nothing else of collect's is given to it."""
     stage = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]["synthesize"]
     assert [one for one in stage["deps"] if one.startswith("data/collected")] == ["data/collected/training"]
+
+
+# Text, document that answers it, split.
+JUDGMENTS = [
+    ("rows are gone", "Frames", "train"),
+    ("merge by a shared key", "Joins", "train"),
+    ("shortest way", "Paths", "train"),  # near a test query
+    ("Shortest way?", "Paths", "test"),
+    ("count the leaves", "Trees", "dev"),
+]
+
+
+def test_what_is_sent_shows_training_queries_and_no_held_out_one(
+    stage: Callable[..., int | None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From judgment files through collect to the server: each request shows both curated training queries with their passages,
+    and none shows a test or dev query, or one that is near it.
+    """
+    monkeypatch.setenv("OPENAI_API_KEY", loopback.KEY)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    tables.write(corpus(), PASSAGES, tmp_path / "corpus/passages.parquet")
+    tables.write(documents_of(corpus()), DOCUMENTS, tmp_path / "corpus/documents.parquet")
+    asked = [{"query_id": f"q{at}", "text": text, "split": split} for at, (text, _, split) in enumerate(JUDGMENTS)]
+    (tmp_path / "queries.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in asked))
+    grades = "".join(f"q{at}\t{name}\t1\n" for at, (_, name, _) in enumerate(JUDGMENTS))
+    (tmp_path / "qrels.tsv").write_text(f"query_id\tdocument_id\tgrade\n{grades}")
+    params = tmp_path / "params.yaml"
+    collect = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["collect"]
+    with loopback.serving(lambda message, before: loopback.says('{"queries": ["a query"]}')) as server:
+        own = {"service": at(server.url), "prompt": "varied.txt", "examples": 2, "max_passages_per_query": len(SUBJECTS)}
+        params.write_text(yaml.safe_dump({"collect": collect, "synthesize": {**KNOBS, **own}, "compute": LOCAL}))
+        places = {"judged": tmp_path, "logs": tmp_path, "general": ROOT / "data/general", "out": tmp_path / "collected"}
+        assert stage("collect", params=params, corpus=tmp_path / "corpus", **places) == 0
+        folders = {"recorded": tmp_path / "none", "store": tmp_path / "store", "training": tmp_path / "collected/training"}
+        read = {name: tmp_path / f"corpus/{name}.parquet" for name in ("passages", "documents")}
+        assert stage("synthesize", params=params, prompts=ROOT / "prompts", out=tmp_path / "out", **read, **folders) == 0
+    sent = [one["messages"][0]["content"] for one in server.sent]
+    assert len(sent) == len(SUBJECTS)
+    for message in sent:
+        shown = message[: message.index("<excerpt>")]
+        assert all(
+            text in shown for text in ("rows are gone", "merge by a shared key", "Frames hold values", "Joins hold values")
+        )
+        assert not any(text in message.lower() for text in ("shortest way", "count the leaves"))

@@ -70,6 +70,19 @@ def test_a_fragment_runs(
         name=pl.when(pl.col("query_id").str.starts_with("exp-")).then("text").otherwise("query_id")
     )
     assert sorted(named.select("name", "target_id", "grade").rows()) == grades
+    sources = [one.get("queries", one.get("path")) for one in chosen["collect"]["judgments"]]
+    assert json.loads((tmp_path / "out/judged.json").read_text()) == sources + (["labels.csv"] if labelled else [])
+
+
+def test_a_file_of_labels_that_is_not_there_is_no_source(tmp_path: Path, stage: Callable[..., int | None]) -> None:
+    """The release names it once somebody has labelled."""
+    for table in (DOCUMENTS, PASSAGES):
+        tables.write(tables.empty(table), table, tmp_path / f"corpus/{table.name}.parquet")
+    knobs_ = {"collect": PARAMS["collect"] | {"judgments": []}}
+    (tmp_path / "params.yaml").write_text(json.dumps(knobs_), encoding="utf-8")
+    where = {"corpus": tmp_path / "corpus", "judged": tmp_path, "logs": tmp_path, "general": ROOT / "data/general"}
+    assert stage("collect", params=tmp_path / "params.yaml", out=tmp_path / "out", **where) == 0
+    assert json.loads((tmp_path / "out/judged.json").read_text()) == []
 
 
 def test_the_table_of_reasons_is_the_codes() -> None:

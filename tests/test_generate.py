@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -26,6 +27,7 @@ from burnish.synthesis.budget import Price
 from burnish.synthesis.contents import parsed
 from burnish.synthesis.pairs import lexical_copy_rate
 from burnish.synthesis.prompt import Prompt
+from burnish.synthesis.questions import FOUND
 from burnish.synthesis.replies import STATUSES, ReplyStore, line
 from burnish.synthesis.service import Service
 from burnish.synthesis.settings import Settings
@@ -74,12 +76,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.asked[found[1]] += 1
             self.server.bodies.append(body)
         status, headers, content = self.server.answer(found[1], before)
+        with self.server.lock:
+            self.server.answered[found[1]] += status == 200  # paid for, whether or not it arrives
         self.send_response(status)
         for name, value in {"Content-Type": "application/json", "Content-Length": str(len(content)), **headers}.items():
             self.send_header(name, value)
         self.end_headers()
-        with self.server.lock:
-            self.server.answered[found[1]] += status == 200
         self.wfile.write(content)
 
     def log_message(self, format: str, *args: object) -> None:
@@ -143,6 +145,30 @@ def test_a_reply_recorded_for_other_text_serves_the_same_place(tmp_path: Path) -
     record(tmp_path / "recorded", corpus(2), {"Frames": '["keep columns"]'})
     found = made(tmp_path, corpus(2), settings(excerpt_characters=25))
     assert [found.counts[way] for way in ("replayed", "replayed_by_document", "without_reply")] == [0, 1, 1]
+
+
+def test_a_document_that_reads_otherwise_is_asked_about(tmp_path: Path, serve: Callable[..., Model]) -> None:
+    """A reply recorded for the text as it was stands in while nobody is asked. Who asks, asks about the text as it is, once,
+    and no query of the old text becomes one of the new; a bad reply to the old text counts against nothing. The plan is the
+    same either way.
+    """
+    record(tmp_path / "recorded", corpus(2), {"Frames": '["keep columns"]', "Joins": '["merge two tables"]'})
+    edited = corpus(2).with_columns(pl.col("text").str.replace("Frames hold", "Frames no longer hold"))
+    server = serve()
+    for chosen in (settings(), asking(server)):
+        (part,) = plan(tmp_path, edited, chosen).parts
+        assert (part.found, part.asked) == ({"replayed": 1, "replayed_by_document": 1}, 1)
+    assert sorted(made(tmp_path, edited, settings()).queries["text"]) == ["keep columns", "merge two tables"]
+    assert not server.asked
+    found = made(tmp_path, edited, asking(server))
+    assert server.asked == {"Frames": 1}
+    assert [found.counts[way] for way in FOUND] == [1, 0, 1, 0]
+    assert sorted(found.queries["text"]) == ["make Frames in one call", "merge two tables", "what are Frames"]
+    assert made(tmp_path, edited, asking(server)).asked == 0
+
+    record(tmp_path / "bad", corpus(1), {"Frames": "no list"})
+    strict = {"recorded": tmp_path / "bad", "store": tmp_path / "fresh"}
+    assert made(tmp_path, edited[:1], asking(server, max_bad_share=0.0), **strict).counts["replies"]["malformed"] == 0
 
 
 def test_a_reply_to_another_prompt_does_not_serve(tmp_path: Path) -> None:
@@ -505,7 +531,10 @@ def digests(folder: Path) -> dict[str, str]:
 
 @pytest.mark.deep
 def test_kill_in_the_middle_of_asking_asks_nothing_twice(tmp_path: Path, serve: Callable[..., Model]) -> None:
-    """After kill -9 the rerun asks only for what had no answer, and its files equal those of an undisturbed run."""
+    """After kill -9 the rerun asks only for what has no reply on disk, and its files equal those of an undisturbed run. What the
+    server had answered, those answers included that came when nobody was left to read them, is at most what was kept and as many
+    as `concurrency`: only these are paid for twice.
+    """
     held, release, turns = threading.Semaphore(0), threading.Event(), itertools.count(1)
 
     def hold_after_six(title: str, before: int) -> tuple[int, dict[str, str], bytes]:
@@ -521,15 +550,22 @@ def test_kill_in_the_middle_of_asking_asks_nothing_twice(tmp_path: Path, serve: 
         assert held.acquire(timeout=60)  # all three threads wait for an answer: what came before is on disk
     process.send_signal(signal.SIGKILL)
     process.wait()
-    asked, answered = set(server.asked), set(server.answered)
-    assert (len(asked), len(answered), len(ReplyStore(tmp_path / "store"))) == (9, 6, 6)
+    kept = {one.request["document_id"] for one in ReplyStore(tmp_path / "store")}
+    assert (len(server.asked), len(kept), set(server.answered)) == (9, 6, kept)
     assert not (tmp_path / "out").exists()
-    server.asked.clear()
     release.set()
+    end = time.monotonic() + 60
+    while sum(server.answered.values()) < 9:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    assert sum(server.answered.values()) <= len(kept) + KNOBS["service"]["concurrency"]
+    lost = set(server.answered) - kept
+    server.asked.clear()
 
     again = run_stage(tmp_path, service=at(server.url))
     assert again.returncode == 0, again.stderr
-    assert server.asked == dict.fromkeys(set(SUBJECTS) - answered, 1)
+    assert server.asked == dict.fromkeys(set(SUBJECTS) - kept, 1)
+    assert server.answered == dict.fromkeys(SUBJECTS, 1) | dict.fromkeys(lost, 2)
     (tmp_path / "clean").mkdir()
     undisturbed = run_stage(tmp_path / "clean", service=at(server.url))
     assert undisturbed.returncode == 0, undisturbed.stderr

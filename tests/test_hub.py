@@ -138,7 +138,7 @@ def test_nobody_answers(tmp_path: Path) -> None:
     with Client("http://127.0.0.1:9", tmp_path / "home") as nobody:
         assert "the connection to http://127.0.0.1:9 failed" in fetched(nobody, tmp_path, "team/model").error
         params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-        nano = {"dataset": "team/nano", "revision": COMMIT, "sets": ["NanoNQ"]}
+        nano = {"dataset": "team/nano", "revision": COMMIT, "sets": ["NanoNQ"], "language": "en"}
         (tmp_path / "params.yaml").write_text(json.dumps({"collect": params["collect"] | {"nanobeir": nano}}))
         small.write_corpus(tmp_path / "corpus", {"d1": "d1#a"})
         folders = {name: ROOT / "data" / name for name in ("judged", "logs", "general")}

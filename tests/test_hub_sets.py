@@ -28,6 +28,7 @@ GENERAL = {
     "distractors": 0,
     "negatives": 4,
     "texts": None,
+    "sha256": "",
 }
 TRIPLET = {"query": "query", "positives": ["positive"], "negatives": ["negative*"], "candidates": "", "labels": ""}
 MARCO = {
@@ -271,9 +272,45 @@ def test_the_same_revision_is_the_same_bytes(client: Client, tmp_path: Path) -> 
     assert written[0] == written[1]
 
 
+def test_other_bytes_under_the_same_revision_are_told(client: Client, hub: Hub, tmp_path: Path) -> None:
+    """The digest of what was chosen goes into the release's sources; named by its knob, a row that has changed under the
+    same commit is one line, and nothing is written.
+    """
+    rows = [json.dumps({"query": f"ask {at}", "positive": f"Reply {at}."}) for at in range(20)]
+    card = "---\nconfigs:\n- config_name: triplet\n  data_files: train.jsonl\n---\n"
+
+    def files(content: str) -> Repository:
+        return Repository({"README.md": card.encode(), "train.jsonl": content.encode()})
+
+    knobs = given("team/lines", "triplet", columns=TRIPLET | {"negatives": []})
+    hub.datasets["team/lines"] = files("\n".join(rows))
+    assert collect(client, tmp_path / "first", knobs).status == 0
+    sha256 = json.loads((tmp_path / "first/out/general.json").read_text())["sha256"]
+    assert collect(client, tmp_path / "same", knobs | {"sha256": sha256}).status == 0
+    hub.datasets["team/lines"] = files("\n".join(rows).replace("Reply 7.", "Reply 8."))
+    said = collect(client, tmp_path / "other", knobs | {"sha256": sha256}).error
+    assert (
+        f"team/lines at revision {COMMIT}: expected rows with the digest {sha256}, which collect.general.sha256 names" in said
+    )
+    assert not (tmp_path / "other/out").exists()
+    assert collect(client, tmp_path / "any", knobs).status == 0
+    found = json.loads((tmp_path / "any/out/general.json").read_text())["sha256"]
+    assert f"found {found}:" in said
+    assert found != sha256
+
+
+def test_the_digest_is_that_of_the_rows(client: Client, tmp_path: Path) -> None:
+    """By hand: each row of passages, queries and judgments in the order of its ids, as a line of JSON."""
+    assert collect(client, tmp_path, given("team/triplets", "triplet", most={"train": 3, "dev": 0, "test": 1})).status == 0
+    tables_ = [pl.read_parquet(tmp_path / f"out/{name}.parquet") for name in ("general_passages", "queries", "qrels")]
+    lines = [f"{json.dumps(row)}\n" for table in tables_ for row in sorted(table.rows())]
+    found = json.loads((tmp_path / "out/general.json").read_text())["sha256"]
+    assert hashlib.sha256("".join(lines).encode()).hexdigest() == found
+
+
 def test_nanobeir_joins_the_general_test(client: Client, tmp_path: Path) -> None:
     """Its queries are test queries, its passages stand beside the others, and its ids keep the set's name."""
-    nano = {"dataset": "team/nano", "revision": COMMIT, "sets": ["NanoNQ"]}
+    nano = {"dataset": "team/nano", "revision": COMMIT, "sets": ["NanoNQ"], "language": "sv"}
     assert collect(client, tmp_path, given("team/triplets", "triplet"), nano).status == 0
     queries, qrels, passages = made(tmp_path)
     added = queries.filter(pl.col("query_id").str.starts_with("general:NanoNQ:"))
@@ -283,6 +320,9 @@ def test_nanobeir_joins_the_general_test(client: Client, tmp_path: Path) -> None
     graded = qrels.filter(pl.col("query_id").is_in(added["query_id"].to_list())).select("query_id", "target_id", "grade")
     assert graded.rows() == [(f"general:NanoNQ:q{at}", f"general:NanoNQ:d{at}", 1) for at in (0, 1)]
     assert queries.height == 42
+    assert dict(queries.group_by("language").len().iter_rows()) == {"en": 40, "sv": 2}
+    told = json.loads((tmp_path / "out/general.json").read_text())
+    assert (told["nanobeir"], told["licence"]) == (nano, "none named")
 
 
 def test_no_code_of_a_data_set_is_run(client: Client, tmp_path: Path) -> None:

@@ -4,13 +4,14 @@ import json
 import re
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 import loopback
 from burnish.errors import InputError, UnfinishedError
 from burnish.synthesis.replies import ReplyStore
 from burnish.synthesis.service import Service
-from handmade import corpus, judge, made, settings
+from handmade import corpus, judge, made, plan, record, settings
 from loopback import Act, says, serving
 
 SCORES = {"Frames": [9, 3], "Joins": [7, 7], "Windows": [1, 10]}
@@ -57,6 +58,18 @@ def test_queries_below_the_threshold_are_dropped(tmp_path: Path) -> None:
     assert again.queries.equals(found.queries)
     scores = found.verdicts.join(found.queries, on="query_id").sort("text")["score"].to_list()
     assert (scores, again.verdicts.equals(found.verdicts)) == ([7, 10, 9, 7], True)
+
+
+def test_queries_of_a_text_that_has_changed_are_not_judged(tmp_path: Path) -> None:
+    """Others will take their place, so the plan counts one request for them and one for their verdict, and so many are made."""
+    record(tmp_path / "recorded", corpus(1), {"Frames": '["what are Frames", "make Frames in one call"]'})
+    edited = corpus(1).with_columns(text=pl.lit("Other words."))
+    with serving(model) as server:
+        chosen = settings(provider="openai", service=at(server.url), judge=judge(7))
+        for passages, requests in ((corpus(1), 1), (edited, 2)):
+            assert plan(tmp_path, passages, chosen).requests == requests
+            assert plan(tmp_path, passages, settings(judge=judge(7))).requests == requests
+            assert made(tmp_path, passages, chosen).asked == requests
 
 
 def test_a_verdict_counts_for_every_spelling(tmp_path: Path) -> None:

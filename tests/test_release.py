@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from sentence_transformers import SentenceTransformer
 
 from burnish.arrays import Vectors
@@ -16,6 +17,7 @@ from burnish.errors import InputError
 from burnish.queries import terms
 from burnish.training import licences, release
 from burnish.training.licences import DocumentSources, SearchLogs
+from conftest import ROOT
 
 TEXTS = [f"{what} number {at}: {end}" for at, (what, end) in enumerate(
     (what, end) for what in ("A river", "A horse", "Some bread", "The moon") for end in ("long", "bright day", "in a house")
@@ -156,12 +158,43 @@ def test_a_source_without_a_licence_stands_on_the_card(base_model: Path, tmp_pat
     assert [line.removeprefix("- ") for line in lines if line.startswith("- ")] == shown
 
 
+def test_a_licence_of_another_model_says_nothing_of_this_one() -> None:
+    """With another base, writer, judge or file of judgments their licences are not stated, and the old entries are no sources."""
+    before = {"base model a": "MIT", "queries written by m": "CC0", "judgments q.jsonl": "ours", "our lawyer": "agrees"}
+    counts = {"from_store": 3, "judge": {}}
+    now = ["base model b", "judgments q.jsonl", *licences.of_synthesis(counts, writer="n", judge="j")]
+    found = licences.with_sources(before, now)
+    assert licences.unstated(found) == ["base model b", "queries written by n", "queries judged by j"]
+    assert {name: found[name] for name in before} == {
+        "base model a": "MIT (no source of this model)",
+        "queries written by m": "CC0 (no source of this model)",
+        "judgments q.jsonl": "ours",
+        "our lawyer": "agrees",
+    }
+
+
+def test_the_default_domains_licences_are_all_stated() -> None:
+    """Each source of the shipped knobs has a line, and no line is of something else."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    named = [
+        *licences.names(DocumentSources(sources=params["extract"]["sources"]), SearchLogs(logs=params["collect"]["logs"])),
+        f"base model {params['base']['model']}",
+        *(f"judgments {one['queries']}" for one in params["collect"]["judgments"]),
+        *licences.of_synthesis({"replayed": 1}, writer=params["synthesize"]["model"], judge=""),
+    ]
+    found = licences.with_sources(params["export"]["licences"], named)
+    assert set(found) == set(named)
+    assert all(licence.startswith(("MIT", "BSD-3-Clause", "Apache-2.0")) for licence in found.values())
+
+
 def test_the_general_sets_licence_is_told_once(
     tmp_path: Path, stage: Callable[..., int | None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """By the general set; another one among the release's knobs would contradict it."""
     knobs = {"width": 0, "licences": {"general set": "MIT"}, "proof_passages": 20}
     (tmp_path / "params.yaml").write_text(json.dumps({"export": knobs}))
-    flags = dict.fromkeys(("base", "tuned", "curves", "passages", "training", "negatives", "general"), tmp_path / "x")
+    flags = dict.fromkeys(
+        ("base", "tuned", "curves", "passages", "training", "negatives", "general", "judged", "synthetic"), tmp_path / "x"
+    )
     assert stage("export", params=tmp_path / "params.yaml", out=tmp_path / "out", **flags) == 2
     assert "export.licences: `general set` is told by collect.general.licence; leave it out here" in capsys.readouterr().err

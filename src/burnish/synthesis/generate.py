@@ -164,12 +164,13 @@ def _planned(work: _Work) -> Plan:
         wanted = work.wanted
         parts.append(part("queries", settings.model, wanted, [], max_output_tokens=settings.max_output_tokens))
         if judge.threshold:
-            drafts = _read(work)
-            known = judging.verdicts(judge, drafts.made, work.replies, settings.max_bad_share)
+            lacks = [wanted.lacks(one) for one in wanted.questions]
+            made = [pair for pair, lacking in zip(_read(work).made, lacks, strict=True) if not lacking]
+            known = judging.verdicts(judge, made, work.replies, settings.max_bad_share)
             later = [
                 judge.question(subject, [_TYPICAL] * settings.count)
-                for subject, one in zip(work.subjects, wanted.questions, strict=True)
-                if wanted.found(one)[0] is None
+                for subject, lacking in zip(work.subjects, lacks, strict=True)
+                if lacking
             ]
             parts.append(part("judge", judge.model, known, later, max_output_tokens=judge.max_output_tokens))
     documents = len({one.first.document_id for one in work.subjects})

@@ -13,6 +13,7 @@ from burnish.synthesis.shards import Damage
 from burnish.synthesis.subjects import Subject
 
 FOUND = ("replayed", "replayed_by_document", "from_store", "without_reply")  # how a reply was found
+TO_ASK = frozenset({"replayed_by_document", "without_reply"})  # of these, where no reply is to the very text
 OF_THE_TEXT = frozenset({"ok", "empty", "malformed", "off-language"})  # statuses that the text alone decides
 
 
@@ -83,7 +84,8 @@ class Replies:
 
         A recorded reply answers whatever model is set, since it is there so that none need be asked; but only for the
         prompt that made it and the ways that it was asked in. Where the excerpt reads otherwise than when it was
-        recorded, as after a change of its size or of extraction, the reply for the same place in the document stands in.
+        recorded, as after a change of its size or of extraction, the reply for the same place in the document stands in
+        as long as nobody is asked: an edited document may no longer answer it, so that its text is asked about (TO_ASK).
         """
         if reply := self._by_text.get(_text(one.request)):
             return reply, "replayed"

@@ -8,6 +8,7 @@ from burnish.errors import InputError, UnfinishedError
 from burnish.synthesis.asking import ask
 from burnish.synthesis.budget import Budget
 from burnish.synthesis.prompt import Question
+from burnish.synthesis.questions import TO_ASK
 from burnish.synthesis.replies import Reply, ReplyStore, Status
 from burnish.synthesis.service import Service
 
@@ -19,7 +20,7 @@ class Round:
     Attributes:
         name: what a message calls the replies.
         questions: in the order of their subjects.
-        found: the reply to a question that is there already, and how it was found.
+        found: the reply to a question that is there already, and how it was found (questions.FOUND).
         status: the status of the reply to a question, by what its text holds.
         max_bad_share: of the replies, that may be no use.
     """
@@ -30,12 +31,16 @@ class Round:
     status: Callable[[Question, Reply], Status]
     max_bad_share: float
 
+    def lacks(self, one: Question) -> bool:
+        """Whether a question is to be asked: it has no reply, or one that only stands in until somebody is asked."""
+        return self.found(one)[1] in TO_ASK
+
     def missing(self) -> list[Question]:
-        """The questions without a reply, each once, in the order of keys.
+        """The questions to be asked, each once, in the order of keys.
 
         Keys are hashes: under a cap, what is asked first is an even sample of the corpus.
         """
-        wanted = {one.key: one for one in self.questions if self.found(one)[0] is None}
+        wanted = {one.key: one for one in self.questions if self.lacks(one)}
         return [wanted[key] for key in sorted(wanted)]
 
     def check_bad(self, statuses: Counter[str], *, expected: int | None = None) -> None:
@@ -68,7 +73,7 @@ def complete(wanted: Round, service: Service, budget: Budget, paid: ReplyStore) 
     """
     waiting = wanted.missing()
     asked = {one.key: one for one in waiting}
-    there = [(one, reply) for one in wanted.questions if (reply := wanted.found(one)[0])]
+    there = [(one, reply) for one in wanted.questions if not wanted.lacks(one) and (reply := wanted.found(one)[0])]
     statuses: Counter[str] = Counter(wanted.status(one, reply) for one, reply in there)
 
     def keep(reply: Reply) -> None:
@@ -84,7 +89,7 @@ def complete(wanted: Round, service: Service, budget: Budget, paid: ReplyStore) 
 
     while waiting and (now := budget.affordable(waiting)):
         ask(now, service, keep)
-        waiting = [one for one in waiting[len(now) :] if wanted.found(one)[0] is None]  # a batch may bring more than was asked
+        waiting = [one for one in waiting[len(now) :] if wanted.lacks(one)]  # a batch may bring more than was asked
     if waiting:
         raise UnfinishedError(
             f"synthesize: {budget.reached()}, and {len(waiting)} {wanted.name} are still missing; those paid for are kept, nothing "

@@ -1,4 +1,4 @@
-"""Licences of what a model was trained on: each source that the knobs name has one, or is said to have none stated."""
+"""Licences of what a model was made from: each source has one, or is said to have none stated."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,6 +8,18 @@ from pydantic import ConfigDict
 from burnish.knobs import Knobs
 
 NOT_STATED = "not stated"
+NOT_USED = "no source of this model"
+
+_KINDS = (  # how the name of a source begins; other names are the user's own
+    "base model ",
+    "documents ",
+    "package ",
+    "search log ",
+    "judgments ",
+    "recorded replies",
+    "queries written by ",
+    "queries judged by ",
+)
 
 
 class DocumentSources(Knobs):
@@ -41,13 +53,39 @@ def names(documents: DocumentSources, logs: SearchLogs) -> list[str]:
     return list(found)
 
 
-def with_sources(given: Mapping[str, str], sources: Sequence[str]) -> dict[str, str]:
-    """The licences as given, and NOT_STATED for every source that they lack.
+def of_synthesis(counts: Mapping[str, Any], *, writer: str, judge: str) -> list[str]:
+    """What synthetic queries come from, by the counts of their replies: recorded ones, and those of the models that were paid.
 
-    >>> with_sources({"package polars": "MIT"}, ["package polars", "search log q*"])
-    {'package polars': 'MIT', 'search log q*': 'not stated'}
+    Queries of the passages' own words come from nothing else.
+
+    >>> of_synthesis({"replayed": 7, "replayed_by_document": 0, "from_store": 2, "judge": {}}, writer="m", judge="j")
+    ['recorded replies', 'queries written by m', 'queries judged by j']
+    >>> of_synthesis({"queries": {"extractive": 9}}, writer="m", judge="j")
+    []
     """
-    return dict(given) | {name: NOT_STATED for name in sources if name not in given}
+    found = {
+        "recorded replies": counts.get("replayed", 0) + counts.get("replayed_by_document", 0) > 0,
+        f"queries written by {writer}": counts.get("from_store", 0) > 0,
+        f"queries judged by {judge}": "judge" in counts,
+    }
+    return [name for name, used in found.items() if used]
+
+
+def with_sources(given: Mapping[str, str], sources: Sequence[str]) -> dict[str, str]:
+    """The licences as given, NOT_STATED for every source that they lack, NOT_USED with those that are left of other sources.
+
+    So that an entry which was right for another base model says nothing of this one.
+
+    >>> with_sources({"package polars": "MIT", "texts": "CC0"}, ["package polars", "search log q*"])
+    {'package polars': 'MIT', 'texts': 'CC0', 'search log q*': 'not stated'}
+    >>> with_sources({"base model other": "MIT"}, ["base model this"])
+    {'base model other': 'MIT (no source of this model)', 'base model this': 'not stated'}
+    """
+    told = {
+        name: f"{licence} ({NOT_USED})" if name.startswith(_KINDS) and name not in sources else licence
+        for name, licence in given.items()
+    }
+    return told | {name: NOT_STATED for name in sources if name not in given}
 
 
 def unstated(licences: Mapping[str, str]) -> list[str]:

@@ -88,7 +88,7 @@ def manifest(
     Args:
         release: the folder of the finished model.
         base: the base model's name, revision and digest.
-        training: the recipe, the summary of the training, the licences of what it was trained on, and the general set.
+        training: the recipe, the summary of the training, the licences of what it was made from, and the general set.
         data: the files it was trained on, by name; their sha256 goes in.
         code: the digest of the code of `train`, as it stood when the weights were made, and of `export`.
         params: the knobs that it was made by, by section.
@@ -132,7 +132,7 @@ scores = model.similarity(queries, passages)
 
 A passage is given as {found["text"]}. Cut vectors with `truncate_dim` and normalise them again.
 
-Trained on {found["training"]["summary"]["rows"]} pairs. Licences of what it was trained on:
+Trained on {found["training"]["summary"]["rows"]} pairs. Licences of what it was made from:
 
 {licences}
 
