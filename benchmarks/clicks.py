@@ -3,8 +3,8 @@
     python benchmarks/clicks.py scale [EVENTS ...] [--format table|ubi] [--folder FOLDER]
     python benchmarks/clicks.py truth
 
-`scale` writes a simulated log as Parquet, or as NDJSON in the UBI schema, then reads it in a process of its own with the knobs of params.yaml, whose peak
-resident memory (VmHWM of the kernel) and wall time it prints. `truth` compares what is read with the simulation's relevance.
+`scale` writes a simulated log as Parquet, or in the UBI schema as NDJSON, then reads it in a process of its own with the knobs of
+params.yaml, whose peak resident memory (VmHWM of the kernel) and wall time it prints. `truth` compares what is read with the simulation's relevance.
 """
 
 import multiprocessing
@@ -53,7 +53,7 @@ def write_ubi(folder: Path) -> None:
     with duckdb.connect() as connection:
         connection.execute(
             f"""
-            set preserve_insertion_order = false;
+            set enable_progress_bar = false; set preserve_insertion_order = false;
             create view log as select *, time - if(action = 'click', 3000 * rank - 1000, 0) as asked from '{folder}/log.parquet';
             copy (select asked::varchar as query_id, query as user_query, {stamp.format("asked")}
                   from log where rank = 1 and action = 'impression') to '{folder}/queries.ndjson' (format json);

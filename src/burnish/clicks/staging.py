@@ -29,8 +29,9 @@ class Staged:
         language: of its queries.
         searches: Parquet of `search`, `session`, `person` (UUIDs), `text`, `kinds`, `time` (microseconds), `targets`, `fault`.
             None for an event table, whose rows tell all.
-        events: Parquet of `target`, `rank`, `time`, `dwell` (seconds), `clicked`, `fault`; and of `search`, `asker` and `visit` (whom
-            it names, also where it has a fault that leaves this known), or of `session`, `person`, `text`, `kinds` for an event table.
+        events: Parquet of `target`, `rank`, `time`, `dwell` (seconds), `clicked`, `fault`; and of `session`, `person`, `text`, `kinds`
+            for an event table, or of `search` and whom the event names for UBI (`asker`, `visit`; UUIDs, where the action is
+            another or the target is missing too).
         records: by file ("queries", "events") the number of records by fault, "used" for those without.
     """
 

@@ -1,8 +1,8 @@
 """Logs in the User Behavior Insights schema (https://github.com/o19s/ubi), 1.0 to 1.3, as NDJSON.
 
 What differs between versions and tools is taken either way: `position.ordinal` is a number or holds `index`; the results are a
-list or, as in Solr's `doc_ids`, a string with commas; a record may stand in the `_source` that OpenSearch's dumps wrap it in; lines
-of a bulk request are passed over; and queries and events may share a file.
+list or, as in Solr's `doc_ids`, a string with commas; a record may stand in the `_source` that OpenSearch's dumps wrap it in;
+lines of a bulk request are passed over; and queries and events may share a file.
 
 The schema asks of a query for no more than its text, and Solr writes no id of a person. So whoever a query's own line does not
 name is looked for in the events of its `query_id`, whatever their action. Where these name several, none is taken: which one a
