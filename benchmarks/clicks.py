@@ -48,7 +48,7 @@ def write(folder: Path, events: int, kind: str) -> None:
 
 
 def write_ubi(folder: Path) -> None:
-    """The same log as UBI 1.3: queries with no more than the schema asks for, and events that say whose they are."""
+    """The same log as UBI 1.3: queries that name nobody, and events that say whose they are."""
     stamp = "strftime(epoch_ms({}), '%Y-%m-%dT%H:%M:%S.%gZ') as timestamp"
     with duckdb.connect() as connection:
         connection.execute(

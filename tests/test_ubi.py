@@ -25,7 +25,7 @@ EVENT: dict[str, Any] = {
     "timestamp": "2025-01-23T13:18:25Z",
     "event_attributes": {"object": {"object_id": "d2"}, "position": {"ordinal": 2}},
 }
-# What Solr's component writes of a search, and the least that 1.3's schema asks for, as OpenSearch takes it.
+# What Solr's component writes of a search, and a query by 1.3's schema; neither names anybody.
 SOLR = {
     "query_id": "q1",
     "timestamp": "2025-01-23T13:18:22.274Z",
@@ -87,7 +87,7 @@ def test_each_version_of_an_event_is_read(tmp_path: Path, event: dict[str, Any],
     assert clicklog.rows(found.events, "target, rank, clicked") == [row]
 
 
-@pytest.mark.parametrize("query", [SOLR, LEAST], ids=["Solr's", "1.3's least"])
+@pytest.mark.parametrize("query", [SOLR, LEAST], ids=["Solr's", "1.3's"])
 def test_a_query_that_names_nobody_is_read(tmp_path: Path, query: dict[str, Any]) -> None:
     """Its results in order, and as its asker whom its events name."""
     found = clicklog.staged(written(tmp_path, [query], [EVENT]), clicklog.rule(), clicklog.UBI)
