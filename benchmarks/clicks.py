@@ -1,10 +1,10 @@
 """Search logs: how much time and memory they take, and whether what is read from them is true.
 
-    python benchmarks/clicks.py scale [EVENTS ...] [--folder FOLDER]
+    python benchmarks/clicks.py scale [EVENTS ...] [--format table|ubi] [--folder FOLDER]
     python benchmarks/clicks.py truth
 
-`scale` writes a simulated log as Parquet, then reads it in a process of its own with the knobs of params.yaml, whose peak
-resident memory (VmHWM of the kernel) and wall time it prints. `truth` compares what is read with the simulation's relevance.
+`scale` writes a simulated log as Parquet, or in the UBI schema as NDJSON, then reads it in a process of its own with the knobs of
+params.yaml, whose peak resident memory (VmHWM of the kernel) and wall time it prints. `truth` compares what is read with the simulation's relevance.
 """
 
 import multiprocessing
@@ -17,17 +17,21 @@ from pathlib import Path
 from typing import Any
 
 import click
+import duckdb
 import polars as pl
 import yaml
 
 from burnish.clicks import simulation
 from burnish.clicks.collected import collected
-from burnish.clicks.rule import ClickRule, TableLog
+from burnish.clicks.rule import ClickRule, Log, TableLog, UbiLog
 
 RULE = ClickRule.model_validate(
     yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8"))["collect"]["clicks"]
 )
-LOG = TableLog(kind="table", path="log.parquet", columns=simulation.COLUMNS, language="en")
+LOGS: dict[str, Log] = {
+    "table": TableLog(kind="table", path="log.parquet", columns=simulation.COLUMNS, language="en"),
+    "ubi": UbiLog(kind="ubi", queries="queries.ndjson", events="events.ndjson", language="en"),
+}
 # Simulated people are few and busy, so the limits that catch robots in real logs are lifted; unknown ids: see `measured`.
 LIFTED = {"robots": {"queries": 10_000, "clicks": 100_000, "queries_per_minute": 1e9}, "max_unknown_share": 1.0}
 
@@ -36,15 +40,35 @@ def rule(**changes: Any) -> ClickRule:
     return ClickRule.model_validate(RULE.model_dump() | LIFTED | changes)
 
 
-def write(folder: Path, events: int) -> None:
+def write(folder: Path, events: int, kind: str) -> None:
     known = simulation.world(max(1000, events // 100), depth=10, versions=3, noise=0.4, seed=1)
     simulation.write_log(folder / "log.parquet", known, simulation.looked_at, events=events, seed=2)
+    if kind == "ubi":
+        write_ubi(folder)
 
 
-def read(folder: Path, out: Any) -> None:
+def write_ubi(folder: Path) -> None:
+    """The same log as UBI 1.3: queries that name nobody, and events that say whose they are."""
+    stamp = "strftime(epoch_ms({}), '%Y-%m-%dT%H:%M:%S.%gZ') as timestamp"
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"""
+            set enable_progress_bar = false; set preserve_insertion_order = false;
+            create view log as select *, time - if(action = 'click', 3000 * rank - 1000, 0) as asked from '{folder}/log.parquet';
+            copy (select asked::varchar as query_id, query as user_query, {stamp.format("asked")}
+                  from log where rank = 1 and action = 'impression') to '{folder}/queries.ndjson' (format json);
+            copy (select action as action_name, asked::varchar as query_id, "user" as client_id, session as session_id,
+                         {stamp.format("time")}, {{object: {{object_id: target}}, position: {{ordinal: rank}}}} as event_attributes
+                  from log) to '{folder}/events.ndjson' (format json)
+            """
+        )
+    (folder / "log.parquet").unlink()
+
+
+def read(folder: Path, kind: str, out: Any) -> None:
     """Read the log; the corpus holds the results of the 20,000 most frequent queries, so most ids of the tail are unknown."""
     units = {f"{query}/{candidate}": "document" for query in range(20_000) for candidate in range(15)}
-    found = collected([LOG], folder, folder, units=units, rule=rule())
+    found = collected([LOGS[kind]], folder, folder, units=units, rule=rule())
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     peak = int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 2**20  # type: ignore[index]
     out.put((peak, time.process_time(), found.counts))
@@ -67,8 +91,9 @@ def main() -> None: ...
 
 @main.command()
 @click.argument("events", type=int, nargs=-1)
+@click.option("--format", "kind", type=click.Choice(list(LOGS)), default="table", show_default=True, help="What is read.")
 @click.option("--folder", type=click.Path(path_type=Path), default=None, help="Where the log and the spill are put.")
-def scale(events: tuple[int, ...], folder: Path | None) -> None:
+def scale(events: tuple[int, ...], kind: str, folder: Path | None) -> None:
     """Time, memory and disk of reading so many events."""
     click.echo(f"memory_gb {RULE.memory_gb}")
     click.echo(
@@ -78,15 +103,15 @@ def scale(events: tuple[int, ...], folder: Path | None) -> None:
     context = multiprocessing.get_context("spawn")
     for number in events or (1_000_000,):
         with tempfile.TemporaryDirectory(dir=folder) as name:
-            writer = context.Process(target=write, args=(Path(name), number))
+            writer = context.Process(target=write, args=(Path(name), number, kind))
             writer.start()
             writer.join()
-            size = (Path(name) / "log.parquet").stat().st_size / 1e9
+            size = sum(path.stat().st_size for path in Path(name).iterdir()) / 1e9
             stop, most, queue = threading.Event(), [0], context.Queue()
             watch = threading.Thread(target=watched, args=(Path(name), stop, most))
             watch.start()
             start = time.perf_counter()
-            reader = context.Process(target=read, args=(Path(name), queue))
+            reader = context.Process(target=read, args=(Path(name), kind, queue))
             reader.start()
             while reader.is_alive() and queue.empty():
                 reader.join(0.2)

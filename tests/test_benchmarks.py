@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +48,18 @@ def test_the_gpu_benchmark_runs_on_a_bare_machine() -> None:
         assert all(row["tokens_per_second"] > 0 and row["samples_per_second"] > 0 for row in sides.values())
         (ratio,) = [row["ratio"] for row in rows if row["work"] == work and "ratio" in row]
         assert ratio == pytest.approx(sides["plain"]["seconds"] / sides["burnish"]["seconds"], rel=0.05)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("kind", ["table", "ubi"])
+def test_a_simulated_log_of_either_format_is_read(kind: str, tmp_path: Path) -> None:
+    """Every event is of use, some queries and pairs come of them, and nothing is left on the disk."""
+    told = run(sys.executable, "benchmarks/clicks.py", "scale", "20000", "--format", kind, "--folder", str(tmp_path))
+    events, *_, queries, pairs = (cell.strip() for cell in told.splitlines()[-1].strip("| ").split("|"))
+    assert int(events.replace(",", "")) >= 20_000
+    assert int(queries.replace(",", "")) >= 20
+    assert int(pairs.replace(",", "")) >= 100
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.deep

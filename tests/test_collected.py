@@ -49,6 +49,25 @@ def ubi_log(folder: Path) -> None:
     clicklog.lines(folder / "ubi/events.ndjson", events)
 
 
+def solr_log(folder: Path) -> None:
+    """The same log as Solr's component writes it: no ids of people, one string of results; the events tell who, some two sessions."""
+    ubi_log(folder)
+    for name in ("queries", "events"):
+        path = folder / f"ubi/{name}.ndjson"
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        if name == "queries":
+            for row in rows:
+                row["doc_ids"] = ",".join(row.pop("query_response_hit_ids"))
+                del row["client_id"]
+        else:
+            seen = [
+                row | {"action_name": "view", "session_id": f"visit-{at}", "user_id": "ann.smith"}
+                for at, row in enumerate(rows)
+            ]
+            rows = [row | {"session_id": "visit-x"} for row in rows] + seen
+        clicklog.lines(path, rows)
+
+
 LOG = UbiLog(kind="ubi", queries="ubi/queries.ndjson", events="ubi/events.ndjson", language="en")
 UNITS = {f"{name}.md": "document" for name in QUESTIONS}
 
@@ -64,9 +83,10 @@ def written(folder: Path, **changes: Any) -> dict[str, bytes]:
     return files | {"counts": json.dumps(found.counts, sort_keys=True).encode()}
 
 
-def test_the_same_log_gives_the_same_bytes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("log", [ubi_log, solr_log])
+def test_the_same_log_gives_the_same_bytes(tmp_path: Path, log: Callable[[Path], None]) -> None:
     """Whatever the salt, and however the lines stand."""
-    ubi_log(tmp_path)
+    log(tmp_path)
     before = written(tmp_path)
     for name in ("queries", "events"):
         path = tmp_path / f"ubi/{name}.ndjson"
@@ -74,9 +94,19 @@ def test_the_same_log_gives_the_same_bytes(tmp_path: Path) -> None:
     assert written(tmp_path) == before
 
 
-def test_nobody_is_named(tmp_path: Path) -> None:
+def test_solrs_log_gives_the_same_queries(tmp_path: Path) -> None:
+    """The same queries and judgments, though it names people only in events."""
+    found = []
+    for log in (ubi_log, solr_log):
+        log(tmp_path)
+        found.append({name: data for name, data in written(tmp_path).items() if name != "counts"})
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("log", [ubi_log, solr_log])
+def test_nobody_is_named(tmp_path: Path, log: Callable[[Path], None]) -> None:
     """Neither ids nor addresses of the log stand in the outputs, nor in the files that lie about meanwhile."""
-    ubi_log(tmp_path)
+    log(tmp_path)
     chosen = clicklog.rule()
     staged = clicklog.staged(tmp_path, chosen, LOG)
     assert staged.searches is not None

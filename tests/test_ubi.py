@@ -25,6 +25,25 @@ EVENT: dict[str, Any] = {
     "timestamp": "2025-01-23T13:18:25Z",
     "event_attributes": {"object": {"object_id": "d2"}, "position": {"ordinal": 2}},
 }
+# What Solr's component writes of a search, and a query by 1.3's schema; neither names anybody.
+SOLR = {
+    "query_id": "q1",
+    "timestamp": "2025-01-23T13:18:22.274Z",
+    "application": "primary_search",
+    "user_query": "brew tea",
+    "doc_ids": "d3,d2,d1",
+    "query_attributes": '{"page":1,"filter":"inStock:true"}',
+}
+LEAST = {
+    "query_id": "q1",
+    "user_query": "brew tea",
+    "timestamp": "2025-01-23T13:18:22",
+    "query_response_hit_ids": ["d3", "d2", "d1"],
+}
+SAID = {name: value for name, value in EVENT.items() if name != "client_id"}
+C1, C2 = {"client_id": "c1"}, {"client_id": "c2"}
+S1, S2 = {"session_id": "s1"}, {"session_id": "s2"}
+U1 = {"user_id": "u1"}
 
 
 def at(ordinal: Any, **fields: Any) -> dict[str, Any]:
@@ -68,6 +87,69 @@ def test_each_version_of_an_event_is_read(tmp_path: Path, event: dict[str, Any],
     assert clicklog.rows(found.events, "target, rank, clicked") == [row]
 
 
+@pytest.mark.parametrize("query", [SOLR, LEAST], ids=["Solr's", "1.3's"])
+def test_a_query_that_names_nobody_is_read(tmp_path: Path, query: dict[str, Any]) -> None:
+    """Its results in order, and as its asker whom its events name."""
+    found = clicklog.staged(written(tmp_path, [query], [EVENT]), clicklog.rule(), clicklog.UBI)
+    assert found.records == {"queries": {"used": 1}, "events": {"used": 1}}
+    assert found.searches is not None
+    assert clicklog.rows(found.searches, "text, targets") == [("brew tea", ["d3", "d2", "d1"])]
+    with clicklog.loaded(tmp_path, clicklog.rule(), [found]) as connection:
+        assert connection.execute("select rank from impressions order by 1").fetchall() == [(1,), (2,), (3,)]
+        assert connection.execute("select rank from clicks").fetchall() == [(2,)]
+
+
+@pytest.mark.parametrize(
+    ("query", "events", "asker"),
+    [
+        (C1 | S1, [C2 | S2], C1 | S1),
+        ({}, [C1 | S1 | U1], C1 | S1),
+        ({}, [S1, C1, {}], C1 | S1),
+        (C1, [S1], C1 | S1),
+        ({}, [U1], {"client_id": "u1"}),
+        ({}, [{"event_attributes": U1 | S1}], {"client_id": "u1"} | S1),
+        ({}, [C1 | {"action_name": "on_search"}], C1),
+        ({}, [C1 | S1, C1 | S2], C1),
+        ({"client_id": ""}, [S1], S1),
+    ],
+    ids=["own", "event's", "of several", "session", "user", "attributes", "any action", "two sessions", "session alone"],
+)
+def test_who_asked_is_told_by_the_query_or_its_events(
+    tmp_path: Path, query: dict[str, str], events: list[dict[str, Any]], asker: dict[str, str]
+) -> None:
+    """The same person and session as of a query with these ids, whatever the order of the lines."""
+    queries = [LEAST | query, LEAST | {"query_id": "like"} | asker]
+    for said in (events, events[::-1]):
+        log = written(tmp_path, queries, [SAID | {"query_id": "like"}, *(SAID | one for one in said)])
+        found = clicklog.staged(log, clicklog.rule(), clicklog.UBI)
+        assert found.searches is not None
+        mine, like = clicklog.rows(found.searches, "person, session")
+        assert mine == like
+
+
+def test_a_query_of_nobody_or_of_two_is_left_out(tmp_path: Path) -> None:
+    """With nothing of it but the reason, and its clicks are counted as without a query."""
+    queries = [QUERY, *(SOLR | {"query_id": name} for name in ("none", "two"))]
+    events = [EVENT, SAID | {"query_id": "none"}, *(SAID | {"query_id": "two", "client_id": one} for one in ("c1", "c2"))]
+    found = clicklog.staged(written(tmp_path, queries, events), clicklog.rule(), clicklog.UBI)
+    assert found.records["queries"] == {"no_user": 2, "used": 1}
+    assert found.searches is not None
+    left = clicklog.rows(found.searches, "* exclude fault", "fault = 'no_user'")
+    assert {value for row in left for value in row} == {None}
+    with clicklog.loaded(tmp_path, clicklog.rule(), [found]) as connection:
+        assert connection.execute("select count(*) from lost_clicks").fetchall() == [(3,)]
+
+
+@pytest.mark.parametrize(("sessions", "times"), [(["s1", "s1"], 1), (["s1", "s2"], 2), ([None, None], 1)])
+def test_sessions_of_events_count_once(tmp_path: Path, sessions: list[str | None], times: int) -> None:
+    """Two askings are one search where the events name one session, or none: then it is the person's day."""
+    queries = [LEAST | {"query_id": f"q{at}"} for at in range(2)]
+    events = [EVENT | {"query_id": f"q{at}", "session_id": name} for at, name in enumerate(sessions)]
+    found = clicklog.staged(written(tmp_path, queries, events), clicklog.rule(), clicklog.UBI)
+    with clicklog.loaded(tmp_path, clicklog.rule(), [found]) as connection:
+        assert connection.execute("select count(*) from searches").fetchall() == [(times,)]
+
+
 def test_one_file_may_hold_both(tmp_path: Path) -> None:
     """As a bulk request does, its own lines passed over."""
     action = {"index": {"_index": "ubi_queries"}}
@@ -84,11 +166,11 @@ def test_every_record_that_cannot_be_used_is_counted(tmp_path: Path) -> None:
         "{broken",
         "[1]",
         QUERY | {"timestamp": "soon"},
-        QUERY | {"query_response_hit_ids": "d1"},
+        QUERY | {"query_response_hit_ids": 7},
         {key: value for key, value in QUERY.items() if key != "query_id"},
         QUERY | {"user_query": " "},
         QUERY | {"user_query": "tea " * 99},
-        {key: value for key, value in QUERY.items() if key != "client_id"},
+        LEAST | {"query_id": "q2"},
     ]
     events = [
         EVENT,
@@ -116,8 +198,9 @@ def test_every_record_that_cannot_be_used_is_counted(tmp_path: Path) -> None:
         (
             [{"query": "tea", "id": 1}],
             [EVENT],
-            "expected records with query_id, user_query and client_id; found 1 and none of use",
+            "expected records with query_id, user_query and, there or in an event, client_id, user_id or session_id; found 1 and",
         ),
+        ([LEAST], [SAID], "client_id, user_id or session_id; found 1 and none of use: {'no_user': 1}"),
         (
             [QUERY],
             [{"clicked": "d1"}],

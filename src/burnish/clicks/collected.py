@@ -45,8 +45,8 @@ def collected(logs: Sequence[Log], root: Path, scratch: Path, *, units: Mapping[
         shutil.rmtree(left)
     with tempfile.TemporaryDirectory(dir=scratch, prefix=_SCRATCH) as name:
         folder = Path(name)
-        staged = _staged(logs, root, folder, rule)
         try:
+            staged = _staged(logs, root, folder, rule)
             with searches.connected(rule, folder / "spill") as connection:
                 return _counted(connection, staged, units, rule)
         except duckdb.OutOfMemoryException as error:

@@ -29,8 +29,9 @@ class Staged:
         language: of its queries.
         searches: Parquet of `search`, `session`, `person` (UUIDs), `text`, `kinds`, `time` (microseconds), `targets`, `fault`.
             None for an event table, whose rows tell all.
-        events: Parquet of `target`, `rank`, `time`, `dwell` (seconds), `clicked`, `fault`; and of `search`, or of `session`,
-            `person`, `text`, `kinds` for an event table.
+        events: Parquet of `target`, `rank`, `time`, `dwell` (seconds), `clicked`, `fault`; and of `session`, `person`, `text`, `kinds`
+            for an event table, or of `search` and whom the event names for UBI (`asker`, `visit`; UUIDs, where the action is
+            another or the target is missing too).
         records: by file ("queries", "events") the number of records by fault, "used" for those without.
     """
 
@@ -107,13 +108,18 @@ def write(connection: duckdb.DuckDBPyConnection, query: str, paths: Sequence[str
         InputError: a file is not what it was taken for, or memory is too small.
     """
     try:
-        connection.execute(f"copy ({query}) to '{quoted(out)}' (format parquet, compression zstd)", [list(paths)])
-        counted = connection.execute("select coalesce(fault, 'used'), count(*) from read_parquet(?) group by 1", [str(out)])
-        return dict(sorted(counted.fetchall()))
+        return counted(connection, query, paths, out)
     except duckdb.OutOfMemoryException as error:
         raise InputError(f"{paths[0]}: too large for collect.clicks.memory_gb; raise it ({first_line(error)})") from error
     except (duckdb.InvalidInputException, duckdb.IOException, duckdb.ConversionException) as error:
         raise InputError(f"{paths[0]} (`{knob}`): not readable: {first_line(error)}") from error
+
+
+def counted(connection: duckdb.DuckDBPyConnection, query: str, paths: Sequence[str], out: Path) -> dict[str, int]:
+    """`write`, of files that were made here: what goes wrong is not theirs."""
+    connection.execute(f"copy ({query}) to '{quoted(out)}' (format parquet, compression zstd)", [list(paths)])
+    found = connection.execute("select coalesce(fault, 'used'), count(*) from read_parquet(?) group by 1", [str(out)])
+    return dict(sorted(found.fetchall()))
 
 
 def check(faults: dict[str, int], where: str, wanted: str, rule: ClickRule) -> None:
