@@ -127,7 +127,7 @@ def test_what_a_kill_left_is_removed(tmp_path: Path) -> None:
     left.touch()
     written(tmp_path)
     assert not left.parent.exists()
-    assert "/data/.logs.*" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+    assert "/data/.*" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
 
 
 def test_raw_lines_cannot_be_spilled() -> None:
