@@ -1,11 +1,14 @@
 """Where work is done: one machine, or a Ray cluster of two that loses one in the middle, with the same bytes in the end."""
 
+import asyncio
 import json
+import pickle
 import re
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -75,6 +78,46 @@ def test_the_page_shows_every_knob() -> None:
     page = (ROOT / "docs/scaling.md").read_text(encoding="utf-8")
     fragments = [yaml.safe_load(one) for one in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)]
     assert [Compute.model_validate(one["compute"]).engine for one in fragments] == ["ray"]
+
+
+def test_a_lost_caller_is_left_alone() -> None:
+    """It fails at once, so that it would be back in turn first, and a few retries would be used up on it."""
+    asked: list[str] = []
+
+    class GoneError(Exception):
+        """What Ray says of a lost machine."""
+
+    def caller(name: str) -> Any:
+        async def remote(_: bytes) -> bytes:
+            asked.append(name)
+            if name == "lost":
+                raise GoneError
+            return pickle.dumps(name)
+
+        return SimpleNamespace(call=SimpleNamespace(remote=remote))
+
+    async def calls() -> list[str | BaseException]:
+        both = compute.Callers[int, str]([caller("lost"), caller("here")], GoneError)
+        return [*await asyncio.gather(*(both.call(at) for at in range(4)), return_exceptions=True), await both.call(4)]
+
+    found = asyncio.run(calls())
+    assert [type(one).__name__ for one in found] == ["LostError", "str", "str", "str", "str"]
+    assert asked.count("lost") == 1
+
+
+def test_the_last_caller_is_asked_on() -> None:
+    """Ray may start it again."""
+
+    async def remote(_: bytes) -> bytes:
+        raise TimeoutError
+
+    async def calls() -> None:
+        alone = compute.Callers[int, str]([SimpleNamespace(call=SimpleNamespace(remote=remote))], TimeoutError)
+        for _ in range(2):
+            with pytest.raises(compute.LostError):
+                await alone.call(0)
+
+    asyncio.run(calls())
 
 
 # Two machines, of which one is lost

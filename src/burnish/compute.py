@@ -165,11 +165,12 @@ class Cluster:
 
 
 class Callers(Generic[T, R]):
-    """Callers on several machines, called by turns."""
+    """Callers on several machines, called by turns; one that is lost is left alone while there are others."""
 
     def __init__(self, actors: list[Any], lost: type[Exception]) -> None:
-        self._turns = itertools.cycle(actors)
+        self._actors = actors
         self._lost = lost
+        self._turns = itertools.count()
 
     async def call(self, item: T) -> R:
         """What the next caller gives for `item`. Never repeated by itself.
@@ -178,11 +179,14 @@ class Callers(Generic[T, R]):
             InputError: what the caller raised, word for word.
             LostError: the caller's machine was lost.
         """
+        actor = self._actors[next(self._turns) % len(self._actors)]
         try:
-            answer = await next(self._turns).call.remote(pickle.dumps(item))
+            answer = await actor.call.remote(pickle.dumps(item))
         except self._lost as error:
             if type(error).__name__.startswith("RayTaskError"):
                 raise
+            # Until Ray has noticed, which takes longer than a few retries, it would fail at once and so draw the calls.
+            self._actors = [one for one in self._actors if one is not actor] or self._actors
             raise LostError(_first_line(error)) from error
         found: R = _opened(answer)
         return found
