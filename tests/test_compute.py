@@ -80,24 +80,28 @@ def test_the_page_shows_every_knob() -> None:
     assert [Compute.model_validate(one["compute"]).engine for one in fragments] == ["ray"]
 
 
+class GoneError(Exception):
+    """What Ray says of a lost machine."""
+
+
+def caller(name: str, asked: list[str], lost: set[str]) -> Any:
+    """A caller as Ray hands it out: it notes that it was asked, and fails while it is lost."""
+
+    async def remote(_: bytes) -> bytes:
+        asked.append(name)
+        if name in lost:
+            raise GoneError
+        return pickle.dumps(name)
+
+    return SimpleNamespace(call=SimpleNamespace(remote=remote))
+
+
 def test_a_lost_caller_is_left_alone() -> None:
     """It fails at once, so that it would be back in turn first, and a few retries would be used up on it."""
     asked: list[str] = []
-
-    class GoneError(Exception):
-        """What Ray says of a lost machine."""
-
-    def caller(name: str) -> Any:
-        async def remote(_: bytes) -> bytes:
-            asked.append(name)
-            if name == "lost":
-                raise GoneError
-            return pickle.dumps(name)
-
-        return SimpleNamespace(call=SimpleNamespace(remote=remote))
+    both = compute.Callers[int, str]([caller(name, asked, {"lost"}) for name in ("lost", "here")], GoneError)
 
     async def calls() -> list[str | BaseException]:
-        both = compute.Callers[int, str]([caller("lost"), caller("here")], GoneError)
         return [*await asyncio.gather(*(both.call(at) for at in range(4)), return_exceptions=True), await both.call(4)]
 
     found = asyncio.run(calls())
@@ -105,14 +109,28 @@ def test_a_lost_caller_is_left_alone() -> None:
     assert asked.count("lost") == 1
 
 
+def test_a_caller_that_was_lost_serves_again_once_the_others_are() -> None:
+    """Ray starts it again in the meantime."""
+    lost = {"first"}
+    both = compute.Callers[int, str]([caller(name, [], lost) for name in ("first", "second")], GoneError)
+
+    async def answer() -> str:
+        try:
+            return await both.call(0)
+        except compute.LostError:
+            return "lost"
+
+    assert [asyncio.run(answer()) for _ in range(3)] == ["lost", "second", "second"]
+    lost.symmetric_difference_update({"first", "second"})
+    assert [asyncio.run(answer()) for _ in range(3)] == ["lost", "first", "first"]
+
+
 def test_the_last_caller_is_asked_on() -> None:
     """Ray may start it again."""
 
-    async def remote(_: bytes) -> bytes:
-        raise TimeoutError
+    alone = compute.Callers[int, str]([caller("it", [], {"it"})], GoneError)
 
     async def calls() -> None:
-        alone = compute.Callers[int, str]([SimpleNamespace(call=SimpleNamespace(remote=remote))], TimeoutError)
         for _ in range(2):
             with pytest.raises(compute.LostError):
                 await alone.call(0)

@@ -55,7 +55,10 @@ def test_curated_test_queries_leave_synthetic_ones_to_training() -> None:
     """Real judgments are the test wherever there are any."""
     asked, judged, passages = synthetic(10)
     both = pl.concat([asked, queries(("h", "x", "curated", "test"), ("k", "y", "curated", "dev"))])
-    assert with_held_out(both, judged, passages, SHARES).equals(both)
+    answered = pl.concat([judged, qrels(("h", "s0", 1), ("k", "s0", 1))])
+    assert with_held_out(both, answered, passages, SHARES).equals(both)
+    refused = pl.concat([judged, qrels(("h", "s0", 1), ("k", "s0", 0))])  # a dev query without an answer measures nothing
+    assert not with_held_out(both, refused, passages, SHARES).equals(both)
 
 
 def test_without_judged_dev_queries_synthetic_ones_choose_the_weights() -> None:
@@ -73,9 +76,19 @@ def test_a_handful_of_documents_has_every_split(documents: int) -> None:
     asked, judged, passages = synthetic(documents)
     for name in "abcdefgh":
         renamed = passages.with_columns(pl.format("{}{}", pl.lit(name), "duplicate_group").alias("duplicate_group"))
-        found = sides(with_held_out(asked, judged, renamed, Shares(test=0.01, dev=0.01)), judged, renamed)
-        counted = dict(found.group_by("split").len().iter_rows())
-        assert counted == {"test": 1, "dev": 1, "train": documents // 2 - 2}
+        for shares in (Shares(test=0.01, dev=0.01), Shares(test=0.5, dev=0.1), Shares(test=0.05, dev=0.9)):
+            found = sides(with_held_out(asked, judged, renamed, shares), judged, renamed)
+            assert set(found["split"]) == {"test", "dev", "train"}
+            assert found.height == documents // 2
+
+
+def test_a_single_group_of_documents_is_told() -> None:
+    """It cannot be judged and trained on, whatever the shares."""
+    for name in "abcdefgh":
+        asked, judged, passages = synthetic(2)
+        renamed = passages.with_columns(duplicate_group=pl.lit(name))
+        with pytest.raises(InputError, match="of 1 groups of documents"):
+            with_held_out(asked, judged, renamed, Shares(test=0.5, dev=0.45))
 
 
 def test_no_dev_query_at_all_is_an_error_that_names_the_knob() -> None:

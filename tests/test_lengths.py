@@ -1,5 +1,6 @@
 """Counting tokens: always as many as the model's tokenizer reads."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,11 @@ def test_a_tokenizer_that_reads_over_spaces_reads_whole_texts(by_pieces: Path) -
     texts = ["a a", "ab ab ab", "b a"]
     assert Lengths(by_pieces)(texts) == [read(by_pieces, text) for text in texts]
     assert read(by_pieces, "ab ab") != 2 * read(by_pieces, "ab")
+
+
+def test_a_file_of_an_older_version_is_read_too(base_model: Path, tmp_path: Path) -> None:
+    """It does not name its model's type."""
+    old = json.loads((base_model / "tokenizer.json").read_text(encoding="utf-8"))
+    del old["model"]["type"]
+    (tmp_path / "tokenizer.json").write_text(json.dumps(old))
+    assert Lengths(tmp_path / "tokenizer.json")(TEXTS) == Lengths(base_model / "tokenizer.json")(TEXTS)

@@ -168,7 +168,7 @@ class Callers(Generic[T, R]):
     """Callers on several machines, called by turns; one that is lost is left alone while there are others."""
 
     def __init__(self, actors: list[Any], lost: type[Exception]) -> None:
-        self._actors = actors
+        self._all = self._actors = actors
         self._lost = lost
         self._turns = itertools.count()
 
@@ -186,7 +186,8 @@ class Callers(Generic[T, R]):
             if type(error).__name__.startswith("RayTaskError"):
                 raise
             # Until Ray has noticed, which takes longer than a few retries, it would fail at once and so draw the calls.
-            self._actors = [one for one in self._actors if one is not actor] or self._actors
+            others = [[one for one in some if one is not actor] for some in (self._actors, self._all)]
+            self._actors = others[0] or others[1] or self._all  # those that were lost long ago may be back
             raise LostError(_first_line(error)) from error
         found: R = _opened(answer)
         return found

@@ -50,7 +50,8 @@ class Lengths:
 
 def _word_by_word(tokenizer_file: Path) -> bool:
     found = json.loads(tokenizer_file.read_text(encoding="utf-8"))
-    first = found["pre_tokenizer"] or {}
+    first = found.get("pre_tokenizer") or {}
     while first.get("type") == "Sequence":
         first = first["pretokenizers"][0]
-    return found["model"]["type"] == "WordPiece" and first.get("type") in _SPLITS_AT_SPACE
+    # Files of before tokenizers 0.9 name no type; theirs are read whole.
+    return found["model"].get("type") == "WordPiece" and first.get("type") in _SPLITS_AT_SPACE

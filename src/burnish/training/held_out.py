@@ -1,6 +1,7 @@
 """Which synthetic queries are held out where no judgments give a test or a dev set: whole documents at a time."""
 
 import hashlib
+from collections import Counter
 
 import numpy as np
 import polars as pl
@@ -18,7 +19,7 @@ def with_held_out(queries: pl.DataFrame, qrels: pl.DataFrame, passages: pl.DataF
 
     All queries of a document's duplicate group go to one split, by a hash of its name: the siblings of a synthetic query ask
     for the same passage in other words, and training on them would measure memory. A query that several groups answer joins
-    them. Where a hash puts none of few groups into a split that is wanted, the smallest hash that is left goes there.
+    them. Where hashes put none of few groups into a split that is wanted, one is moved there.
 
     Args:
         queries: every query of every origin, with its split.
@@ -31,42 +32,47 @@ def with_held_out(queries: pl.DataFrame, qrels: pl.DataFrame, passages: pl.DataF
     """
     judged = pl.col("origin").is_in(["curated", "clicks"])
     lacks_test = queries.filter(judged, pl.col("split") == "test").is_empty()
-    if not lacks_test and _has_dev(queries):
+    lacking = ["test"] * lacks_test + ["dev"] * (not _has_dev(queries, qrels))
+    if not lacking:
         return queries
     wanted = Shares(test=shares.test if lacks_test else 0.0, dev=shares.dev)
-    lacking = ["test"] * lacks_test + ["dev"] * (not _has_dev(queries))
     cluster = _clusters(qrels, passages)
     made = queries.filter(pl.col("origin").is_in(MADE))["query_id"]
     split = _splits({cluster.get(query, query) for query in made}, wanted, lacking)
+    for one in lacking:
+        if one not in split.values():
+            raise InputError(_why_none(one, getattr(shares, one), len(split)))
     splits = [
         split[cluster.get(query, query)] if origin in MADE else before
         for query, origin, before in queries.select("query_id", "origin", "split").iter_rows()
     ]
-    found = queries.with_columns(pl.Series("split", splits, dtype=pl.String))
-    if lacks_test and "test" not in split.values():
-        raise InputError(
-            "mix: no test query, neither curated nor synthetic; write judgments, or raise mix.synthetic_shares.test"
-        )
-    if not _has_dev(found):
-        raise InputError(
-            "mix: no dev query, neither curated nor synthetic, by which training would choose its weights; give judged queries "
-            "the split dev, or raise mix.synthetic_shares.dev"
-        )
-    return found
+    return queries.with_columns(pl.Series("split", splits, dtype=pl.String))
 
 
-def _has_dev(queries: pl.DataFrame) -> bool:
-    return not queries.filter(pl.col("origin") != "general", pl.col("split") == "dev").is_empty()
+def _has_dev(queries: pl.DataFrame, qrels: pl.DataFrame) -> bool:
+    """Whether the domain has a dev query with an answer."""
+    dev = queries.filter(pl.col("origin") != "general", pl.col("split") == "dev")
+    return not dev.join(qrels.filter(pl.col("grade") > 0), on="query_id", how="semi").is_empty()
 
 
 def _splits(clusters: set[str], shares: Shares, lacking: list[str]) -> dict[str, str]:
-    """The split of each cluster; each one that is `lacking` and has a share gets a cluster, as long as one is left to train on."""
+    """The split of each cluster by its hash; where a split that is wanted got none, it takes one from a split that has several."""
     found = {name: held_out_split(name, shares) for name in sorted(clusters, key=_hash)}
-    for one in lacking:
-        trained = [name for name, split in found.items() if split == "train"]
-        if getattr(shares, one) and one not in found.values() and len(trained) > 1:
-            found[trained[0]] = one
+    for one in ("train", *lacking):
+        sizes = Counter(found.values())
+        crowded = [name for name, split in found.items() if sizes[split] > 1]
+        if not sizes[one] and crowded and (one == "train" or getattr(shares, one)):
+            found[min(crowded, key=lambda name: found[name] != "train")] = one  # the smallest hash, of training's if it can
     return found
+
+
+def _why_none(split: str, share: float, groups: int) -> str:
+    told = f"mix: no {split} query, neither judged nor synthetic; give judged queries the split {split}, or "
+    if share == 0:
+        return told + f"raise mix.synthetic_shares.{split}"
+    return (
+        told + f"add documents: synthetic queries are of {groups} groups of documents here, and each split needs one of its own"
+    )
 
 
 def _hash(name: str) -> str:
