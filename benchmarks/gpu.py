@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 import click
 import numpy as np
 import torch
+from accelerate import Accelerator
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.losses import (
     CachedMultipleNegativesRankingLoss,
@@ -36,7 +37,7 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from burnish.embedding import encoding
-from burnish.training.losses import CachedRankingLoss, Contrast, PackedRankingLoss
+from burnish.training.losses import CachedRankingLoss, Contrast, PackedRankingLoss, Passes
 from burnish.training.masks import FalseNegatives, Suspicion
 
 _WORDS = 30_000
@@ -226,6 +227,11 @@ def masks(rows: int, columns: int, seed: int = 0) -> FalseNegatives:
     return FalseNegatives(queries, passages, candidates, [frozenset({at}) for at in range(rows)], Suspicion(0.98, 0.9))
 
 
+def passes(model: SentenceTransformer, on: Machine) -> Passes:
+    """As burnish's trainer lets texts through."""
+    return Passes(encoding.batch_tokens(model.device), torch.bfloat16 if on.device == "cuda" else None)
+
+
 def stepped(
     model: SentenceTransformer, loss: nn.Module, columns: list[dict[str, Tensor]], on: Machine, *, dropout: float
 ) -> Callable[[], object]:
@@ -237,9 +243,7 @@ def stepped(
     labels = torch.arange(len(columns[0]["input_ids"]), device=on.device)
 
     def step() -> None:
-        with on.precision():
-            found = loss([dict(column) for column in columns], labels)
-        found.backward()
+        loss([dict(column) for column in columns], labels).backward()
         optimizer.step()
         optimizer.zero_grad()
 
@@ -262,7 +266,7 @@ def training(model: SentenceTransformer, shape: Shape, on: Machine, limit: float
         model,
         masks(shape.batch, 2),
         np.ones(shape.batch, np.float32),
-        Contrast(20.0, encoding.batch_tokens(model.device)),
+        Contrast(20.0, passes(model, on)),
     )
 
     both = {
@@ -278,9 +282,7 @@ def cached(model: SentenceTransformer, shape: Shape, rows: int, on: Machine, lim
     columns = [features(model, made_texts(rows, median, seed), on) for median, seed in ((8, 1), (_MEDIAN, 2))]
     lengths = [int(n) for column in columns for n in column["attention_mask"].sum(dim=1)]
     plain = CachedMultipleNegativesRankingLoss(model, mini_batch_size=min(rows, 512))
-    own = CachedRankingLoss(
-        model, masks(rows, 1), np.ones(rows, np.float32), Contrast(20.0, encoding.batch_tokens(model.device))
-    )
+    own = CachedRankingLoss(model, masks(rows, 1), np.ones(rows, np.float32), Contrast(20.0, passes(model, on)))
 
     both = {
         "plain": lambda: stepped(model, plain, columns, on, dropout=0.1),
@@ -319,6 +321,8 @@ def main(names: Sequence[str], cached_rows: int, seconds: float, peak_tflops: fl
     for shape in [SHAPES[name] for name in names] or [one for one in SHAPES.values() if one.name != "tiny"]:
         with tempfile.TemporaryDirectory() as folder:
             model = made_model(shape, Path(folder), on.device)
+        # As the trainer does: autocast in the model's forward alone, and the loss in float32.
+        model = Accelerator(mixed_precision="bf16" if on.device == "cuda" else "no").prepare_model(model)
         works = [training(model, shape, on, seconds), encoded(model, shape, on, seconds)]
         if shape.name in {"MiniLM-L6", "tiny"}:
             works.append(cached(model, shape, cached_rows, on, seconds))

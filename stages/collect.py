@@ -14,7 +14,7 @@ from burnish.errors import InputError, run
 from burnish.knobs import Knobs
 from burnish.queries import hub_sets, msmarco_files, terms, training
 from burnish.queries.curated import Curated, JudgmentFiles, JudgmentSource, curated
-from burnish.queries.general import General
+from burnish.queries.general import General, digest
 from burnish.queries.hub_sets import GeneralHub, NanoBeir
 from burnish.queries.judgments import Judged, Shares, with_experts_word
 from burnish.queries.msmarco_files import GeneralFiles
@@ -118,9 +118,11 @@ def general_of(given: GeneralFiles | GeneralHub, nano: NanoBeir, folder: Path) -
         told = {"kind": "hub", "sha256": hub_sets.digest(found, given), **given.rows.model_dump(exclude={"max_rows"})}
         names = [given.rows.dataset]
     if nano.sets:
-        told["nanobeir"] = nano.model_dump()
+        added = hub_sets.nanobeir(nano)
+        told["nanobeir"] = nano.model_dump() | {"sha256": digest(added)}
         names += [nano.dataset, *nano.sets]
-    return hub_sets.with_nanobeir(found, nano), told | {"licence": terms.in_words(given.licence, *names)}
+        found = hub_sets.with_nanobeir(found, added)
+    return found, told | {"licence": terms.in_words(given.licence, *names)}
 
 
 if __name__ == "__main__":

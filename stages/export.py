@@ -86,6 +86,7 @@ def main(params: Path, base: Path, tuned: Path, curves: Path, passages: Path, tr
     )
     named += [f"base model {origin['model']}", *(f"judgments {name}" for name in files)]
     named += licences.of_synthesis(counts, writer=synthesis.model, judge=synthesis.judge["model"])
+    named += licences.of_other_models(made_by["mine"].model_dump(), made_by["train"].model_dump())
     stated = licences.with_sources(chosen.licences, named)
     code = {"train": provenance.recorded(tuned), "export": provenance.digest(Path(__file__))}
     model = models.load(tuned)

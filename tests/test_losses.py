@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from burnish.embedding import encoding, models
 from burnish.training import losses, objectives
-from burnish.training.losses import CachedRankingLoss, Contrast, Features, PackedRankingLoss
+from burnish.training.losses import CachedRankingLoss, Contrast, Features, PackedRankingLoss, Passes
 from burnish.training.masks import FalseNegatives, Suspicion
 from burnish.training.objectives import Objective
 
@@ -52,7 +52,7 @@ def objective(name: str, given: FalseNegatives, **knobs: Any) -> Objective:
         "margin": 0.5,
         "hardness": "none",
         "hardness_strength": 0.0,
-        "batch_tokens": 64,
+        "passes": Passes(64),
     }
     return Objective(name, given, **plain | knobs)
 
@@ -194,8 +194,8 @@ def test_cached_equals_packed(model: SentenceTransformer, name: str, widths: lis
 def test_padding_and_batch_size_change_nothing(model: SentenceTransformer, kind: type) -> None:
     """Ten columns of padding and another token budget give the same value and gradients."""
     columns = features(model, QUERIES, POSITIVES, NEGATIVES)
-    one = value_and_gradients(kind(model, masks(), SAME, Contrast(20.0, 1000)), columns, list(range(ROWS)))
-    other = value_and_gradients(kind(model, masks(), SAME, Contrast(20.0, 30)), padded(columns, 10), list(range(ROWS)))
+    one = value_and_gradients(kind(model, masks(), SAME, Contrast(20.0, Passes(1000))), columns, list(range(ROWS)))
+    other = value_and_gradients(kind(model, masks(), SAME, Contrast(20.0, Passes(30))), padded(columns, 10), list(range(ROWS)))
     assert_same(other, one)
 
 
@@ -228,7 +228,7 @@ def test_equal_weights_change_no_bit(model: SentenceTransformer, name: str) -> N
 def test_weights_make_a_weighted_mean(model: SentenceTransformer) -> None:
     """A row of weight 3 counts as three of weight 1; the rows' losses by plain arithmetic."""
     weights = np.array([1, 3], np.float32)
-    loss = PackedRankingLoss(model, masks(2, negatives=0), weights, Contrast(2.0, 64))
+    loss = PackedRankingLoss(model, masks(2, negatives=0), weights, Contrast(2.0, Passes(64)))
     loss.scores.start(torch.arange(2))
     queries, passages = torch.eye(2), torch.tensor([[0.8, 0.6], [0.0, 1.0]])
     rows = [np.log(np.exp(1.6) + np.exp(0.0)) - 1.6, np.log(np.exp(1.2) + np.exp(2.0)) - 2.0]
@@ -242,7 +242,7 @@ def test_a_heavier_row_pulls_harder(model: SentenceTransformer) -> None:
 
     def gradient(weights: list[float]) -> Tensor:
         passages = torch.tensor([[0.8, 0.6], [0.6, 0.8]], requires_grad=True)
-        loss = PackedRankingLoss(model, masks(2, negatives=0), np.array(weights, np.float32), Contrast(20.0, 64))
+        loss = PackedRankingLoss(model, masks(2, negatives=0), np.array(weights, np.float32), Contrast(20.0, Passes(64)))
         loss.scores.start(torch.arange(2))
         loss.compute_loss_from_embeddings([queries, passages], torch.arange(2)).backward()
         assert passages.grad is not None
@@ -263,7 +263,7 @@ def test_a_repeated_text_is_embedded_once(model: SentenceTransformer) -> None:
         return model(given)
 
     with torch.no_grad():
-        found = losses.packed_embeddings(counting, columns, 1000)
+        found = losses.packed_embeddings(counting, columns, Passes(1000))
         expected = [model(dict(column))["sentence_embedding"] for column in columns]
     assert sum(computed) == 4
     for one, other in zip(found, expected, strict=True):
@@ -272,7 +272,7 @@ def test_a_repeated_text_is_embedded_once(model: SentenceTransformer) -> None:
 
 def embedded_loss(known: list[frozenset[int]], model: SentenceTransformer) -> tuple[float, Tensor]:
     """The loss of two rows from given embeddings, and its gradient to the passages."""
-    loss = PackedRankingLoss(model, masks(2, negatives=0, positives=known), SAME, Contrast(20.0, 64))
+    loss = PackedRankingLoss(model, masks(2, negatives=0, positives=known), SAME, Contrast(20.0, Passes(64)))
     queries, passages = torch.eye(2), torch.tensor([[0.8, 0.6], [0.6, 0.8]], requires_grad=True)
     labels = torch.arange(2)
     loss.scores.start(labels)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from burnish.embedding import models
 from burnish.training import losses, memory
+from burnish.training.losses import Passes
 from burnish.training.memory import Room
 
 
@@ -33,7 +34,7 @@ def test_what_does_not_fit_gives_the_same_gradients(base_model: Path, monkeypatc
     model[0].register_forward_hook(lambda *_: passes.append(torch.is_grad_enabled()))
 
     def gradient() -> tuple[Tensor, Tensor]:
-        (found,) = losses.packed_embeddings(model, [column], 16)
+        (found,) = losses.packed_embeddings(model, [column], Passes(16))
         return found.detach(), torch.autograd.grad(found.square().sum() + found[:, 0].sum(), weight)[0]
 
     whole = gradient()

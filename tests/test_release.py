@@ -162,9 +162,10 @@ def test_a_licence_of_another_model_says_nothing_of_this_one() -> None:
     """With another base, writer, judge or file of judgments their licences are not stated, and the old entries are no sources."""
     before = {"base model a": "MIT", "queries written by m": "CC0", "judgments q.jsonl": "ours", "our lawyer": "agrees"}
     counts = {"from_store": 3, "judge": {}}
-    now = ["base model b", "judgments q.jsonl", *licences.of_synthesis(counts, writer="n", judge="j")]
+    others = licences.of_other_models({"denoise": {"model": ""}}, {"guide": "g@1", "teacher": "t"})
+    now = ["base model b", "judgments q.jsonl", *licences.of_synthesis(counts, writer="n", judge="j"), *others]
     found = licences.with_sources(before, now)
-    assert licences.unstated(found) == ["base model b", "queries written by n", "queries judged by j"]
+    assert licences.unstated(found) == ["base model b", "queries written by n", "queries judged by j", "guide g@1", "teacher t"]
     assert {name: found[name] for name in before} == {
         "base model a": "MIT (no source of this model)",
         "queries written by m": "CC0 (no source of this model)",

@@ -6,14 +6,15 @@ padding small.
 """
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from burnish.embedding import attention
 
 if TYPE_CHECKING:  # as in models.py
     from sentence_transformers import SentenceTransformer
@@ -40,6 +41,8 @@ def sentence_embeddings(model: Any, features: Mapping[str, Tensor], lengths: Seq
 
 def flat_embeddings(model: "SentenceTransformer", ids: Tensor, lengths: Sequence[int]) -> Tensor:
     """The embeddings of texts whose token ids are the rows of `ids`, each cut to its length; shape (rows, dimensions)."""
+    from transformers import AttentionInterface  # noqa: PLC0415
+
     counts = np.asarray(lengths)
     ends = counts.cumsum()
     row = np.repeat(np.arange(len(counts)), counts)
@@ -49,7 +52,8 @@ def flat_embeddings(model: "SentenceTransformer", ids: Tensor, lengths: Sequence
     body: Any = model[0].auto_model
     first = body.config.pad_token_id + 1 if _ARCHITECTURES[body.config.model_type] else 0
     parts = {"cu_seq_lens_q": bounds, "cu_seq_lens_k": bounds, "max_length_q": int(counts.max())}
-    with _flat_attention(body):
+    AttentionInterface.register(_NAME, _attention)
+    with attention.computed_by(body, _NAME):
         hidden = body(
             input_ids=ids.flatten()[tokens][None], position_ids=torch.from_numpy(place + first).to(ids.device)[None], **parts
         )
@@ -58,19 +62,6 @@ def flat_embeddings(model: "SentenceTransformer", ids: Tensor, lengths: Sequence
         features = module(features)
     found: Tensor = features["sentence_embedding"]
     return found
-
-
-@contextmanager
-def _flat_attention(body: Any) -> Iterator[None]:
-    from transformers import AttentionInterface  # noqa: PLC0415
-
-    AttentionInterface.register(_NAME, _attention)
-    before = body.config._attn_implementation  # noqa: SLF001 (set_attn_implementation would also rewrite the saved configuration)
-    body.config._attn_implementation = _NAME  # noqa: SLF001
-    try:
-        yield
-    finally:
-        body.config._attn_implementation = before  # noqa: SLF001
 
 
 def _attention(

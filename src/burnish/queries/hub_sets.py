@@ -160,17 +160,25 @@ def _of_texts(found: Chosen, pool: Smallest[None], given: GeneralHub) -> General
     )
 
 
-def with_nanobeir(found: General, nano: NanoBeir) -> General:
-    """`found` with NanoBEIR's passages and, as test queries, its queries.
+def nanobeir(nano: NanoBeir) -> General:
+    """NanoBEIR's passages and, as test queries, its queries; of at least one set."""
+    return _together([_nano(nano, name) for name in nano.sets])
+
+
+def with_nanobeir(found: General, added: General) -> General:
+    """`found` with what NanoBEIR adds to the test.
 
     All sets are searched as one collection, in which a set's passages are distractors of the others: what is measured is the
     change from base to tuned, not NanoBEIR's own figure.
     """
-    parts = [found, *(_nano(nano, name) for name in nano.sets)]
+    return _together([found, added])
+
+
+def _together(parts: Sequence[General]) -> General:
     return General(
         pl.concat([part.passages for part in parts]),
         Judged(pl.concat([part.judged.queries for part in parts]), pl.concat([part.judged.qrels for part in parts])),
-        dict(found.left_out),
+        dict(parts[0].left_out),
     )
 
 

@@ -19,6 +19,9 @@ _KINDS = (  # how the name of a source begins; other names are the user's own
     "recorded replies",
     "queries written by ",
     "queries judged by ",
+    "denoiser ",
+    "guide ",
+    "teacher ",
 )
 
 
@@ -69,6 +72,16 @@ def of_synthesis(counts: Mapping[str, Any], *, writer: str, judge: str) -> list[
         f"queries judged by {judge}": "judge" in counts,
     }
     return [name for name, used in found.items() if used]
+
+
+def of_other_models(mine: Mapping[str, Any], train: Mapping[str, Any]) -> list[str]:
+    """The models whose scores the training listened to, by the knobs of `mine` and `train`; the base is told apart.
+
+    >>> of_other_models({"denoise": {"model": "m"}}, {"guide": "base", "teacher": "t"})
+    ['denoiser m', 'teacher t']
+    """
+    asked = {"denoiser": mine["denoise"]["model"], "guide": train["guide"], "teacher": train["teacher"]}
+    return [f"{role} {model}" for role, model in asked.items() if model not in {"", "base"}]
 
 
 def with_sources(given: Mapping[str, str], sources: Sequence[str]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from sentence_transformers.util import cos_sim
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from burnish.embedding import flat
+from burnish.embedding import attention, flat
 from burnish.embedding.encoding import batches
 from burnish.training import memory, processes
 from burnish.training.masks import BatchMask, FalseNegatives
@@ -33,19 +33,32 @@ _TRIAL_TEXTS = 16  # whose forward pass tells what a token costs in memory
 
 
 @dataclass(frozen=True)
+class Passes:
+    """How texts go through a model in training.
+
+    Attributes:
+        tokens: of one forward pass, padding included.
+        precision: what autocast computes in; None: as the weights are. The scores of the embeddings are computed in float32.
+    """
+
+    tokens: int
+    precision: torch.dtype | None = None
+
+
+@dataclass(frozen=True)
 class Contrast:
     """How a batch's rows are contrasted.
 
     Attributes:
         scale: inverse temperature of the softmax.
-        batch_tokens: tokens, padding included, of one forward pass.
+        passes: how texts go through the model.
         directions: what is contrasted with what, in sentence-transformers' words.
         hardness: which negatives count the more the higher they score (arXiv:2503.04812); "none": all alike.
         hardness_strength: how much more: this times the cosine joins their scaled score.
     """
 
     scale: float
-    batch_tokens: int
+    passes: Passes
     directions: tuple[Direction, ...] = QUERY_TO_DOCUMENT
     hardness: Hardness = "none"
     hardness_strength: float = 0.0
@@ -113,13 +126,13 @@ class PackedRankingLoss(MultipleNegativesRankingLoss):
         self.scores = _MaskedScores(masks, contrast.directions)
         super().__init__(model, **contrast.options(self.scores))
         self.weights = weights
-        self.batch_tokens = contrast.batch_tokens
+        self.passes = contrast.passes
 
     def forward(self, sentence_features: Iterable[Features], labels: Tensor) -> Tensor:
         """The mean loss of the batch whose rows are `labels`, shape (rows,); of a batch that processes share, this one's part."""
         queries, *passages = sentence_features
-        embedded = packed_embeddings(self.model, passages, self.batch_tokens)
-        columns = [*packed_embeddings(self.model, [queries], self.batch_tokens), *embedded]
+        embedded = packed_embeddings(self.model, passages, self.passes)
+        columns = [*packed_embeddings(self.model, [queries], self.passes), *embedded]
         columns, labels, own = processes.gathered(columns, labels)
         self.scores.start(labels, own)
         return self.compute_loss_from_embeddings(columns, labels)
@@ -141,7 +154,7 @@ class CachedRankingLoss(CachedMultipleNegativesRankingLoss):
         self, model: SentenceTransformer, masks: FalseNegatives, weights: NDArray[np.float32], contrast: Contrast
     ) -> None:
         self.scores = _MaskedScores(masks, contrast.directions)
-        super().__init__(model, mini_batch_num_tokens=contrast.batch_tokens, **contrast.options(self.scores))
+        super().__init__(model, mini_batch_num_tokens=contrast.passes.tokens, **contrast.options(self.scores))
         self.weights = weights
 
     def calculate_loss(self, reps: list[list[Tensor]], labels: Tensor | None = None, *, with_backward: bool = False) -> Tensor:
@@ -192,7 +205,7 @@ def _penalties(loss: MultipleNegativesRankingLoss, scores: Tensor, rows: range, 
     return torch.where(hard, loss.hardness_strength * scores.detach(), 0.0)
 
 
-def packed_embeddings(model: Any, columns: Sequence[Features], batch_tokens: int) -> list[Tensor]:
+def packed_embeddings(model: Any, columns: Sequence[Features], passes: Passes) -> list[Tensor]:
     """The embeddings of each column, shape (rows, dimensions), every distinct text computed once, in length order.
 
     On a GPU the passes that its memory does not hold are computed again for the backward pass (`memory`).
@@ -200,7 +213,7 @@ def packed_embeddings(model: Any, columns: Sequence[Features], batch_tokens: int
     Args:
         model: maps features to features with `sentence_embedding`.
         columns: padded features, each value of shape (rows, longest).
-        batch_tokens: tokens, padding included, of one forward pass.
+        passes: how large, and in which precision.
     """
     longest = max(column["input_ids"].shape[1] for column in columns)
     keys = [name for name in ("input_ids", "attention_mask", "token_type_ids") if name in columns[0]]
@@ -217,14 +230,16 @@ def packed_embeddings(model: Any, columns: Sequence[Features], batch_tokens: int
         rows = torch.from_numpy(first[batch]).to(device)
         width = int(lengths[batch].max())
         features: Features = {name: value[rows, :width] for name, value in stacked.items()}
-        return flat.sentence_embeddings(model, features, lengths[batch].tolist())
+        with attention.of_training(model, width):
+            return flat.sentence_embeddings(model, features, lengths[batch].tolist()).float()
 
     some = order[:_TRIAL_TEXTS].tolist()
-    room = memory.room(model, device, lambda: (embeddings(some), len(some) * int(lengths[some].max())))
     embedded, kept = [], 0
-    for batch in batches(lengths.tolist(), order.tolist(), int(min(batch_tokens, room.one_pass))):
-        kept += len(batch) * int(lengths[batch].max())
-        embedded.append(embeddings(batch) if kept <= room.kept else checkpoint(embeddings, batch, use_reentrant=False))
+    with torch.autocast(device.type, passes.precision, enabled=passes.precision is not None):
+        room = memory.room(model, device, lambda: (embeddings(some), len(some) * int(lengths[some].max())))
+        for batch in batches(lengths.tolist(), order.tolist(), int(min(passes.tokens, room.one_pass))):
+            kept += len(batch) * int(lengths[batch].max())
+            embedded.append(embeddings(batch) if kept <= room.kept else checkpoint(embeddings, batch, use_reentrant=False))
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
     where = torch.from_numpy(place[inverse.reshape(-1)]).to(device)

@@ -19,6 +19,7 @@ from burnish.training.losses import (
     Direction,
     Hardness,
     PackedRankingLoss,
+    Passes,
 )
 from burnish.training.masks import FalseNegatives
 from burnish.training.rowwise import PackedContrastiveLoss, PackedKLLoss, PackedMarginLoss, PackedTripletLoss
@@ -37,7 +38,7 @@ class Objective:
         margin: of triplet and contrastive, in cosine distance.
         hardness: see Contrast.
         hardness_strength: see Contrast.
-        batch_tokens: tokens, padding included, of one forward pass.
+        passes: how texts go through the model.
     """
 
     name: str
@@ -48,7 +49,7 @@ class Objective:
     margin: float
     hardness: Hardness
     hardness_strength: float
-    batch_tokens: int
+    passes: Passes
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def _ranking(
     kind: type[PackedRankingLoss] | type[CachedRankingLoss], directions: tuple[Direction, ...]
 ) -> Callable[[SentenceTransformer, Objective], nn.Module]:
     def build(model: SentenceTransformer, given: Objective) -> nn.Module:
-        contrast = Contrast(given.scale, given.batch_tokens, directions, given.hardness, given.hardness_strength)
+        contrast = Contrast(given.scale, given.passes, directions, given.hardness, given.hardness_strength)
         return kind(model, given.masks, given.weights, contrast)
 
     return build
@@ -75,7 +76,7 @@ def _ranking(
 def _paired(
     kind: type[PackedTripletLoss] | type[PackedContrastiveLoss],
 ) -> Callable[[SentenceTransformer, Objective], nn.Module]:
-    return lambda model, given: kind(model, given.masks, given.weights, margin=given.margin, batch_tokens=given.batch_tokens)
+    return lambda model, given: kind(model, given.masks, given.weights, margin=given.margin, passes=given.passes)
 
 
 def _taught(kind: type[PackedMarginLoss] | type[PackedKLLoss]) -> Callable[[SentenceTransformer, Objective], nn.Module]:
@@ -87,7 +88,7 @@ def _taught(kind: type[PackedMarginLoss] | type[PackedKLLoss]) -> Callable[[Sent
             given.weights,
             negatives=given.masks.negatives(),
             scale=given.scale,
-            batch_tokens=given.batch_tokens,
+            passes=given.passes,
         )
 
     return build

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from burnish.arrays import Vectors
 from burnish.training import processes
-from burnish.training.losses import Features, packed_embeddings
+from burnish.training.losses import Features, Passes, packed_embeddings
 from burnish.training.masks import FalseNegatives
 
 
@@ -34,10 +34,10 @@ class PackedTripletLoss(TripletLoss):
         weights: NDArray[np.float32],
         *,
         margin: float,
-        batch_tokens: int,
+        passes: Passes,
     ) -> None:
         super().__init__(model, distance_metric=TripletDistanceMetric.COSINE, triplet_margin=margin)
-        self.masks, self.weights, self.batch_tokens = masks, weights, batch_tokens
+        self.masks, self.weights, self.passes = masks, weights, passes
 
     def forward(self, sentence_features: Iterable[Features], labels: Tensor) -> Tensor:
         """The mean loss of the triplets of the rows `labels`, shape (rows,); 0 where none is left."""
@@ -62,10 +62,10 @@ class PackedContrastiveLoss(ContrastiveLoss):
         weights: NDArray[np.float32],
         *,
         margin: float,
-        batch_tokens: int,
+        passes: Passes,
     ) -> None:
         super().__init__(model, distance_metric=SiameseDistanceMetric.COSINE_DISTANCE, margin=margin)
-        self.masks, self.weights, self.batch_tokens = masks, weights, batch_tokens
+        self.masks, self.weights, self.passes = masks, weights, passes
 
     def forward(self, sentence_features: Iterable[Features], labels: Tensor) -> Tensor:
         """The mean loss of the pairs of the rows `labels`, shape (rows,)."""
@@ -95,10 +95,10 @@ class _Taught:
         *,
         negatives: NDArray[np.int64],
         scale: float,
-        batch_tokens: int,
+        passes: Passes,
     ) -> None:
         super().__init__(model, similarity_fct=_ScaledCosine(scale))  # type: ignore[call-arg]
-        self.taught, self.weights, self.batch_tokens = torch.from_numpy(taught), weights, batch_tokens
+        self.taught, self.weights, self.passes = torch.from_numpy(taught), weights, passes
         self.negatives = torch.from_numpy(negatives)
 
     def forward(self, sentence_features: Iterable[Features], labels: Tensor) -> Tensor:
@@ -134,7 +134,7 @@ class PackedKLLoss(_Taught, DistillKLDivLoss):
 
 def _batch(loss: Any, sentence_features: Iterable[Features], labels: Tensor) -> tuple[list[Tensor], Tensor]:
     """The embeddings of each column and the labels, of the whole batch where processes share it."""
-    columns, labels, _ = processes.gathered(packed_embeddings(loss.model, list(sentence_features), loss.batch_tokens), labels)
+    columns, labels, _ = processes.gathered(packed_embeddings(loss.model, list(sentence_features), loss.passes), labels)
     return columns, labels
 
 

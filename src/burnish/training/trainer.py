@@ -18,13 +18,13 @@ from torch import Tensor
 from torch.utils.data import BatchSampler
 
 from burnish import atomic
-from burnish.embedding import encoding
+from burnish.embedding import attention, encoding
 from burnish.training import adapters, batches, judge, losses, masks, memory, objectives, processes, resuming, rowwise
 from burnish.training.adapters import Adapters
 from burnish.training.batches import GroupedBatches
 from burnish.training.curve import learning_curve
 from burnish.training.judge import Judge
-from burnish.training.losses import Hardness
+from burnish.training.losses import Hardness, Passes
 from burnish.training.objectives import Objective
 from burnish.training.rows import TrainingSet
 
@@ -62,13 +62,13 @@ class Recipe:
     def fitted_to(self, rows: int) -> "Recipe":
         """The recipe for so many rows: few of them lack steps, so batches shrink, down to 32, and then passes repeat.
 
-        The learning rate falls with the root of the batch, as Adam's noise asks for (arXiv:2205.10287).
+        The learning rate falls in proportion to the batch (arXiv:1706.02677): what suits full batches takes small ones too far (LOG.md).
         """
         smallest = min(_SMALLEST_BATCH, self.batch_size)
         shrunk = self.epochs * rows // self.min_steps if self.min_steps else self.batch_size
         batch_size = min(self.batch_size, max(smallest, shrunk))
         epochs = max(self.epochs, math.ceil(self.min_steps / math.ceil(rows / batch_size)))
-        learning_rate = self.learning_rate * math.sqrt(batch_size / self.batch_size)
+        learning_rate = self.learning_rate * batch_size / self.batch_size
         return replace(self, batch_size=batch_size, epochs=epochs, learning_rate=learning_rate)
 
 
@@ -167,7 +167,7 @@ def trained(
         recipe.margin,
         recipe.hardness,
         recipe.hardness_strength,
-        encoding.batch_tokens(model.device),
+        Passes(encoding.batch_tokens(model.device), _precision(arguments)),
     )
     trainer = _Trainer(
         model=model,
@@ -218,6 +218,11 @@ def _arguments(
         dataloader_pin_memory=on_gpu,
         dataloader_num_workers=_TOKENIZERS if on_gpu else 0,  # a CPU has no cores to spare
     )
+
+
+def _precision(arguments: SentenceTransformerTrainingArguments) -> torch.dtype | None:
+    """What the trainer's own autocast computes in. It is on in the model's `forward` alone, which texts side by side do not pass."""
+    return torch.bfloat16 if arguments.bf16 else torch.float16 if arguments.fp16 else None
 
 
 def _history(trainer: _Trainer, referee: Judge, checkpoints: Path) -> list[dict[str, float]]:
@@ -273,6 +278,7 @@ def job_digest(recipe: Recipe, data: TrainingSet, model_digest: str, dev_digest:
         hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest()
         for module in (
             encoding,
+            attention,
             masks,
             losses,
             rowwise,
