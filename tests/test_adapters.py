@@ -41,7 +41,8 @@ def test_a_merged_model_saves_and_loads_as_any_other(small: Path, tmp_path: Path
     models.save(model, tmp_path / "tuned")
     again = models.load(tmp_path / "tuned", "cpu")
     found = [encoding.encoder(one, "query")(["how to sail", "a stone"]) for one in (model, again)]
-    assert (found[0] == found[1]).all()
+    # accelerate leaves its autocast on what was trained, so that where bf16 is faster the two precisions meet here
+    assert found[0] == pytest.approx(found[1], abs=2e-2 if encoding.bf16_is_faster(model.device) else 0)
     assert not same(again.state_dict(), models.load(small, "cpu").state_dict())
     assert all(part.requires_grad for part in model.parameters())
 

@@ -54,7 +54,7 @@ def test_it_reads_what_the_library_reads(judge: Path) -> None:
     plain = model.predict([("how to sail", text) for text in texts], activation_fn=torch.nn.Identity())
     found = reranker.logits(model, "how to sail", texts)
     assert found.dtype == np.float32
-    assert found == pytest.approx(plain, abs=2e-2 if encoding.bf16_is_faster(model.device) else 1e-5)
+    assert found == pytest.approx(plain, abs=0.1 if encoding.bf16_is_faster(model.device) else 1e-5)
     assert reranker.logits(model, "how to sail", []).shape == (0,)
 
 
