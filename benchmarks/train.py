@@ -67,7 +67,7 @@ def part(given: Data, *, pairs: int, tests: int, passages: int) -> Data:
 
 
 def job(folder: Path, given: Data, chosen: Settings, clock: str) -> Job:
-    """The rows to train on, one pass over them, with negatives mined by the base model."""
+    """The rows to train on, with negatives mined by the base model, and one pass over them in burnish's batches for so few pairs."""
     model = models.load(folder)
     train = given.of("train")
     asked, stored = vectors(model, train, given.passages)
@@ -75,7 +75,7 @@ def job(folder: Path, given: Data, chosen: Settings, clock: str) -> Job:
         train, given.passages, given.qrels, query_vectors=asked, passage_vectors=stored, rule=chosen.rule(train, given.qrels)
     )
     known = dict(zip(train["query_id"], asked, strict=True))
-    recipe = replace(chosen.recipe, epochs=1, min_steps=0, evaluations=1, interpolation=(1.0,))
+    recipe = replace(chosen.recipe.fitted_to(train.height), epochs=1, min_steps=0, evaluations=1, interpolation=(1.0,))
     rows = training_set(
         [Part(train, given.passages, stored)], given.qrels, mined.rows, known, suspicion=chosen.suspicion, seed=recipe.seed
     )
