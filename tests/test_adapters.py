@@ -34,15 +34,16 @@ def test_only_the_adapters_are_trained(small: Path, tmp_path: Path) -> None:  # 
     assert any(value.abs().max() > 1e-3 for name, value in trained.items() if "lora_B" in name)
 
 
-def test_a_merged_model_saves_and_loads_as_any_other(small: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_a_merged_model_saves_and_loads_as_any_other(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     """What the trainer leaves gives the same vectors after a round trip, and its weights have moved."""
+    # In bf16 accelerate leaves its autocast on what was trained, and two precisions would be compared.
+    monkeypatch.setattr(encoding, "bf16_is_faster", lambda _: False)
     model = models.load(small, "cpu")
     trainer.trained(model, data(), LORA, before=closeness(model), measure=closeness, checkpoints=tmp_path / "job")
     models.save(model, tmp_path / "tuned")
     again = models.load(tmp_path / "tuned", "cpu")
     found = [encoding.encoder(one, "query")(["how to sail", "a stone"]) for one in (model, again)]
-    # accelerate leaves its autocast on what was trained, so that where bf16 is faster the two precisions meet here
-    assert found[0] == pytest.approx(found[1], abs=2e-2 if encoding.bf16_is_faster(model.device) else 0)
+    assert (found[0] == found[1]).all()
     assert not same(again.state_dict(), models.load(small, "cpu").state_dict())
     assert all(part.requires_grad for part in model.parameters())
 
