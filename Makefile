@@ -8,7 +8,7 @@ export VIRTUAL_ENV := $(CURDIR)/.venv
 .PHONY: repro test test-deep lint bench clean setup lock
 
 repro: setup
-	@# Where nothing has changed `dvc status` says so sooner than `dvc repro`, which would read the lock file stage by stage.
+	@# Where nothing has changed `dvc status` says so sooner than `dvc repro` (LOG.md).
 	@{ dvc status --quiet || dvc repro; } && sed -n '1,/^## /{/^## /!p}' reports/summary.md
 
 test: lint
