@@ -4,6 +4,7 @@ Runs the pipeline's own stages from `mix` to `score` for each share, with their 
 there (run `dvc repro embed-base` first). Outputs go to a working folder of their own; the repository's stay as they are.
 """
 
+import datetime as dt
 import hashlib
 import json
 import os
@@ -213,10 +214,28 @@ def _settings(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> 
 )
 @click.option("--set", "knobs", multiple=True, callback=_settings, help="Another value of a knob, as train.epochs=1.")
 @click.option("--json", "as_lines", is_flag=True, help="Print JSON lines in place of the table.")
-def main(root: Path, work: Path, shares: Sequence[float], queries: int, knobs: dict[str, Any], as_lines: bool) -> None:  # noqa: FBT001
+@click.option("--log", type=click.Path(path_type=Path, dir_okay=False), help="Append the table to this file, as to LOG.md.")
+def main(
+    root: Path,
+    work: Path,
+    shares: Sequence[float],
+    queries: int,
+    knobs: dict[str, Any],
+    as_lines: bool,  # noqa: FBT001
+    log: Path | None,
+) -> None:
     """Print one row a share."""
     found = rows(swept(Built(root.resolve(), work.resolve()), shares, knobs, queries))
     click.echo("\n".join(map(json.dumps, found)) if as_lines else table(found))
+    if log:
+        with log.open("a", encoding="utf-8") as file:
+            file.write(entry(found, shlex.join(sys.argv[1:])))
+
+
+def entry(found: Sequence[dict[str, Any]], flags: str) -> str:
+    """The table as an entry of LOG.md: its date, and the command that gave it."""
+    today = dt.datetime.now(tz=dt.UTC).date()
+    return f"\n## {today}: domain gain against general loss\n\n`python benchmarks/forgetting.py {flags}`. {table(found)}\n"
 
 
 if __name__ == "__main__":

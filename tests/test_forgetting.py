@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -42,6 +43,15 @@ def test_the_table_has_a_row_for_each_share() -> None:
     assert "0.5000 on 7 domain queries, 0.8000 on 7 general ones" in table
     assert "| 20% | 20 for 100 | 0.6000 | +0.1000 (+0.0900 to +0.1100) | 0.7800 | -0.0200 (-0.0300 to -0.0100) | no |" in table
     assert len(table.splitlines()) == 2 + 2 + len(POINTS)
+
+
+def test_an_entry_says_when_and_by_what() -> None:
+    """A heading as LOG.md's, the flags and the table."""
+    told = SWEEP["entry"](SWEEP["rows"](POINTS), "--work here")
+    assert re.match(
+        r"\n## \d{4}-\d\d-\d\d: domain gain against general loss\n\n`python benchmarks/forgetting.py --work here`\. Base", told
+    )
+    assert told.endswith("|\n")
 
 
 def sweep(*words: str) -> tuple[int | str | None, str, str]:
