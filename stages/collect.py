@@ -95,9 +95,14 @@ def main(params: Path, corpus: Path, judged: Path, logs: Path, general: Path, ou
         atomic.write_json(made / "counts.json", counts)
         atomic.write_json(made / "general.json", source)
         atomic.write_json(made / "judged.json", judged_files(chosen, own))
-    left_out = f"; left out: {general_set.left_out}" if general_set.left_out else ""
+    told = {
+        "left out": general_set.left_out,
+        "answers of experts left out": own.counts["left_out"],
+        "experts' grades below 0, taken as 0": own.counts.get("grades_below_0"),
+    }
     click.echo(
-        f"collect: {counts['queries']}, {qrels.height} judgments, {general_set.passages.height} general passages{left_out}"
+        f"collect: {counts['queries']}, {qrels.height} judgments, {general_set.passages.height} general passages"
+        + "".join(f"; {what}: {found}" for what, found in told.items() if found)
     )
 
 

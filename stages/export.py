@@ -87,6 +87,7 @@ def main(params: Path, base: Path, tuned: Path, curves: Path, passages: Path, tr
     named += [f"base model {origin['model']}", *(f"judgments {name}" for name in files)]
     named += licences.of_synthesis(counts, writer=synthesis.model, judge=synthesis.judge["model"])
     named += licences.of_other_models(made_by["mine"].model_dump(), made_by["train"].model_dump())
+    named += licences.of_general_tests(set_of)
     stated = licences.with_sources(chosen.licences, named)
     code = {"train": provenance.recorded(tuned), "export": provenance.digest(Path(__file__))}
     model = models.load(tuned)
@@ -106,7 +107,7 @@ def main(params: Path, base: Path, tuned: Path, curves: Path, passages: Path, tr
             training={
                 "recipe": summary["recipe"],
                 "summary": summary,
-                "licences": stated | {_GENERAL: set_of["licence"]},
+                "licences": licences.with_terms(stated, set_of) | {_GENERAL: set_of["licence"]},
                 "general_set": set_of,
             },
             data={

@@ -53,9 +53,26 @@ def splits(found: Judged) -> dict[str, str]:
         ("r.csv", f"\ufeffqid,docid,label\r\n{ROWS}".replace("\t", ",").replace("1\n", "1.0\r\n")),
         ("r.txt", TREC),
         ("r.qrels", TREC.replace(" ", "\t")),
+        ("r.txt", f"\ufeff{TREC}"),
+        ("r.txt", f"\n# query, iteration, target, grade\n{TREC}"),
+        ("r.txt", TREC.replace("2\n", "2.0\n")),
+        ("r.txt", TREC.replace(" 0 ", "\t0\t").replace(" ", " \t ")),
+        ("r.csv", f"\ufeffqid;docid;label\r\n{ROWS}".replace("\t", ";").replace("\n", "\r\n")),
         ("r.jsonl", "\n".join(json.dumps(dict(zip(("qid", "pid", "relevance"), row, strict=True))) for row in GRADES)),
     ],
-    ids=["beir", "csv", "excel's csv", "trec", "trec with tabs", "jsonl"],
+    ids=[
+        "beir",
+        "csv",
+        "excel's csv",
+        "trec",
+        "trec with tabs",
+        "trec with a mark",
+        "trec with a comment",
+        "trec with decimals",
+        "trec with spaces at its tabs",
+        "excel's csv in europe",
+        "jsonl",
+    ],
 )
 def test_grades_are_read_from_each_format(tmp_path: Path, name: str, content: str) -> None:
     """Passages and documents may be judged, and 0 is a judgment."""
@@ -67,11 +84,29 @@ def test_grades_are_read_from_each_format(tmp_path: Path, name: str, content: st
     ]
 
 
+def test_a_line_of_trec_may_have_spaces_in_an_id(tmp_path: Path) -> None:
+    """Between tabs; documents go by the names of their files, the only one in the file too."""
+    write(tmp_path, {"q.tsv": QUERIES_TSV, "r.tsv": "q1\t0\tmy lease.pdf\t1\n"})
+    files = JudgmentFiles(queries="q.tsv", qrels="r.tsv", language="en")
+    ids = {"passage_ids": frozenset[str](), "document_ids": frozenset({"my lease.pdf"})}
+    found = curating.curated([files], tmp_path, **ids, shares=Shares(test=0.5, dev=0.2))
+    assert found.qrels["target_id"].to_list() == ["my lease.pdf"]
+
+
+def test_trecs_grades_below_0_are_0_and_counted(tmp_path: Path) -> None:
+    """TREC's Web tracks grade spam so."""
+    found = curated(write(tmp_path, {"q.tsv": QUERIES_TSV, "r.tsv": "q1 0 d1 -2\nq1 0 d2 1\nq2 0 d2 -1\nq2 0 d1 -0\n"}))
+    assert found.qrels["grade"].to_list() == [0, 1, 0, 0]
+    assert found.counts["grades_below_0"] == 2
+    assert "grades_below_0" not in curated(write(tmp_path, {"r.tsv": TREC})).counts
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
         ("q.tsv", 'qid\tquery\nq1\t"quoted" tea\nq2\twhere\n'),
         ("q.csv", '_id,question\nq1,"""quoted"" tea"\nq2,where\n'),
+        ("q.csv", '_id;question\r\nq1;"""quoted"" tea"\r\nq2;where\r\n'),
         ("q.jsonl", '{"_id": "q1", "text": "\\"quoted\\" tea", "metadata": {}}\n{"_id": "q2", "text": "where"}'),
     ],
 )
@@ -174,9 +209,20 @@ def test_a_new_query_moves_no_other(tmp_path: Path) -> None:
         ({"r.tsv": "q1 0 d1 1\nq2 0 gone 1\n"}, "the first: 'gone' (query 'q2')"),
         ({"r.tsv": "q1 0 d1 1\nq2 0 d1\n"}, "r.tsv, line 2: expected 4 columns, found 3"),
         (
-            {"r.tsv": "q1 0 d1 1\nq2 0 d1 -1\n"},
-            "r.tsv, record 2: grade '-1'; expected a whole number from 0 (no answer) to 127",
+            {"r.tsv": "q1 0 d1 1\nq2 0 d1 -1.5\n"},
+            "r.tsv, line 2: grade '-1.5'; expected a whole number from 0 (no answer) to 127",
         ),
+        ({"r.tsv": "q1 0 d1 1 ada\n"}, "r.tsv, line 1: expected 4 columns, found 5; each line is query, 0, target and grade"),
+        ({"r.tsv": "q1\t0\td1\t1\tada\n"}, "r.tsv, line 1: expected 4 columns, found 5"),
+        (
+            {"r.tsv": "q1 0 my lease.pdf 1\n"},
+            "found 5; each line is query, 0, target and grade, with tabs between them where an id",
+        ),
+        ({"r.tsv": "q1 0 d1 1\nq2\t0\t\t1\n"}, "r.tsv, line 2: expected 4 columns, found 3"),
+        ({"r.tsv": "qid\tpid\tgrade\nq1\td1\t-1\n"}, "r.tsv, record 1: grade '-1'; expected a whole number"),
+        ({"r.tsv": "q1\td1\t1\n"}, "r.tsv: expected judgments, as lines of query, 0, target and grade (TREC's) or as records"),
+        ({"r.tsv": "q1\td1\t1\n"}, r"a table with a header line above them; found nothing but 'q1\td1\t1'"),
+        ({"r.tsv": "# none yet\n\n"}, "above them; found nothing"),
         ({"r.tsv": "qid\tpid\tgrade\nq1\td1\t1.5\n"}, "r.tsv, record 1: grade '1.5'; expected a whole number"),
         ({"r.tsv": "qid\tpid\tgrade\nq1\td1\tinf\n"}, "r.tsv, record 1: grade 'inf'; expected a whole number"),
         ({"r.tsv": "qid\tpid\tgrade\nq1\td1\tyes\n"}, "r.tsv, record 1: grade 'yes'; expected a whole number"),
@@ -272,6 +318,27 @@ def test_an_export_whose_question_nobody_answered_is_told(tmp_path: Path) -> Non
         both(tmp_path, question="other")
 
 
+SKIPPED = {
+    "data": {"query": "how to brew tea", "query_id": "q1", "passage_id": "d1#a"},
+    "annotations": [
+        {"completed_by": 1, "result": [{"from_name": "fit", "type": "rating", "value": {"rating": 2}}]},
+        {"completed_by": 2, "result": [{"from_name": "fit", "type": "taxonomy", "value": {"taxonomy": [["a", "b"]]}}]},
+    ],
+}
+
+
+def test_an_export_of_another_control_is_told(tmp_path: Path) -> None:
+    """With the kind that was met and those that are read."""
+    lines = json.dumps(SKIPPED | {"annotations": SKIPPED["annotations"][1:]})
+    write(tmp_path, {"q.tsv": QUERIES_TSV, "r.tsv": TREC, "e.jsonl": lines})
+    with pytest.raises(InputError) as caught:
+        both(tmp_path, kind="label-studio")
+    assert (
+        "no answer to 'fit' counts (left out: {'kind taxonomy': 1}); mend `question`, which must name a control of choices"
+        in (str(caught.value))
+    )
+
+
 LABELS = "query_id,target_id,grade,annotator\n"
 
 
@@ -325,6 +392,19 @@ def test_curated_and_general_queries_become_one_table(tmp_path: Path, stage: Sta
     assert counts["queries"] == {"curated test": 2, "general test": 1, "general train": 2}
     assert counts["grades"] == {"0": 1, "1": 4, "2": 1}
     assert tables.read(QUERIES, tmp_path / "out/queries.parquet").height == 5
+
+
+def test_what_of_the_experts_does_not_count_is_told(tmp_path: Path, stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    """In the stage's line, beside the counts."""
+    files = {"q.tsv": QUERIES_TSV, "r.tsv": TREC.replace(" 0\n", " -2\n"), "e.json": json.dumps([SKIPPED])}
+    export = EXPORT | {"kind": "label-studio", "path": "e.json"}
+    write(tmp_path / "judged", files)
+    entries = [{"queries": "q.tsv", "qrels": "r.tsv", "language": "en"}, export]
+    assert collected(stage, tmp_path, judgments=entries, shares={"test": 0.99, "dev": 0.0}) == 0
+    said = capsys.readouterr().out
+    assert "; answers of experts left out: {'kind taxonomy': 1}; experts' grades below 0, taken as 0: 1\n" in said
+    counts = json.loads((tmp_path / "out/counts.json").read_text())
+    assert (counts["left_out"], counts["grades_below_0"]) == ({"kind taxonomy": 1}, 1)
 
 
 def test_an_unknown_kind_of_judgments_is_told(tmp_path: Path, stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:

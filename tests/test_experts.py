@@ -6,14 +6,17 @@ import runpy
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 import yaml
 
+import small
 from burnish import knobs, tables
 from burnish.cli import cli
+from burnish.embedding import vectors
 from burnish.queries import labels
-from burnish.tables import DOCUMENTS, PASSAGES, QRELS
+from burnish.tables import DOCUMENTS, PASSAGES, QRELS, QUERIES
 from conftest import ROOT
 
 PAGE = (ROOT / "docs/experts.md").read_text(encoding="utf-8")
@@ -72,6 +75,39 @@ def test_a_fragment_runs(
     assert sorted(named.select("name", "target_id", "grade").rows()) == grades
     sources = [one.get("queries", one.get("path")) for one in chosen["collect"]["judgments"]]
     assert json.loads((tmp_path / "out/judged.json").read_text()) == sources + (["labels.csv"] if labelled else [])
+
+
+def test_the_fragment_of_weights_runs(tmp_path: Path, stage: Callable[..., int | None]) -> None:
+    """`mix` gives each training pair the weight of its origin, and leaves out the origin that weighs 0."""
+    weights = yaml.safe_load(FRAGMENTS[-1])["mix"]["weights"]
+    asked = {
+        "experts' own question": ("curated", "train"),
+        "what people click on": ("clicks", "train"),
+        "a model made this up": ("synthetic", "train"),
+        "words of the passage": ("extractive", "train"),
+        "held back for choosing": ("curated", "dev"),
+        "judged in the end": ("curated", "test"),
+    }
+    targets = {f"d{at}": f"p{at}" for at in range(len(asked))}
+    small.write_corpus(tmp_path / "corpus", targets)
+    queries = [(f"q{at}", text, "en", *kind) for at, (text, kind) in enumerate(asked.items())]
+    qrels = [(f"q{at}", f"p{at}", "passage", 1, 1.0, origin) for at, (origin, _) in enumerate(asked.values())]
+    made = pl.col("origin").is_in(["synthetic", "extractive"])
+    for folder, own in (("collected", ~made), ("synthetic", made)):
+        for table, rows in ((QUERIES, queries), (QRELS, qrels)):
+            frame = pl.DataFrame(rows, schema=table.columns, orient="row")
+            tables.write(frame.filter(own), table, tmp_path / folder / f"{table.name}.parquet")
+    tables.write(tables.empty(PASSAGES), PASSAGES, tmp_path / "collected/general_passages.parquet")
+    for name, ids in (("queries", [row[0] for row in queries]), ("passages", list(targets.values()))):
+        (tmp_path / "vectors").mkdir(exist_ok=True)
+        vectors.write(tmp_path / f"vectors/{name}.parquet", ids, np.eye(len(ids), dtype=np.float32))
+    (tmp_path / "params.yaml").write_text(json.dumps(changed(FRAGMENTS[-1])), encoding="utf-8")
+    where = {name: tmp_path / name for name in ("corpus", "collected", "synthetic", "vectors", "out")}
+    assert stage("mix", params=tmp_path / "params.yaml", **where) == 0
+    trained = tables.read(QRELS, tmp_path / "out/training/qrels.parquet").filter(pl.col("query_id") != "q4")
+    found = dict(trained.select("origin", "weight").iter_rows())
+    assert found == {origin: weights[origin] for origin in ("curated", "clicks", "synthetic")}
+    assert json.loads((tmp_path / "out/counts.json").read_text())["dropped"] == {"origin_left_out": {"extractive": 1}}
 
 
 def test_a_file_of_labels_that_is_not_there_is_no_source(tmp_path: Path, stage: Callable[..., int | None]) -> None:

@@ -46,6 +46,20 @@ def argilla(**changed: object) -> dict[str, object]:
     return record | changed
 
 
+def older(**changed: object) -> dict[str, object]:
+    """The same record as Argilla 1 wrote it: a list of people, each with the answers to all questions."""
+    answers = {"u1": 2, "u2": 1}
+    others: list[dict[str, object]] = [
+        {"user_id": "u3", "values": {"relevance": {"value": 0}}, "status": "draft"},
+        {"user_id": "u4", "values": None, "status": "discarded"},
+    ]
+    said = [
+        {"user_id": by, "values": {"relevance": {"value": value}, "why": {"value": "so"}}, "status": "submitted"}
+        for by, value in answers.items()
+    ]
+    return argilla(responses=said + others, external_id=None) | changed
+
+
 def flat(**changed: object) -> dict[str, object]:
     """The same record as a row of records.to_datasets()."""
     record = {
@@ -67,6 +81,12 @@ def task(*annotations: dict[str, object], **data: object) -> dict[str, object]:
     """A task as Label Studio's JSON export writes it."""
     own = {"query": "how to brew tea", "passage": "Boil water.", "query_id": "q1", "passage_id": "d1#a"} | data
     return {"id": 1, "data": own, "annotations": list(annotations), "predictions": [{"result": [rating(0)]}]}
+
+
+def completed(*annotations: dict[str, object]) -> dict[str, object]:
+    """A task as Label Studio wrote it before version 1."""
+    found = task(*annotations)
+    return {("completions" if name == "annotations" else name): value for name, value in found.items()}
 
 
 def rating(value: int, name: str = "relevance") -> dict[str, object]:
@@ -95,9 +115,11 @@ MIN = {"query": "how to brew tea", "query_id": "q1", "passage_id": "d1#a", "id":
     [
         ("argilla", "e.json", json.dumps([argilla()])),
         ("argilla", "e.jsonl", json.dumps(argilla())),
+        ("argilla", "older.json", json.dumps([older()])),
         ("argilla", "flat.json", json.dumps([flat()])),
         ("argilla", "flat.jsonl", json.dumps(flat())),
         ("label-studio", "e.json", json.dumps([task(said("u1", rating(2), rating(5, "other")), said("u2", rating(1)))])),
+        ("label-studio", "older.json", json.dumps([completed(said("u1", rating(2)), said("u2", rating(1)))])),
         (
             "label-studio",
             "min.json",
@@ -142,6 +164,20 @@ def test_what_is_no_answer_is_counted(tmp_path: Path) -> None:
     assert (found[0].answers, left_out) == ([(1, "label-studio 3")], {"cancelled": 1, "unanswered": 1})
 
 
+def test_what_was_answered_otherwise_is_counted_by_its_kind(tmp_path: Path) -> None:
+    """Taxonomies and free texts of Label Studio are no grades, and no missing answers either."""
+    taxonomy = {"from_name": "relevance", "type": "taxonomy", "value": {"taxonomy": [["good", "very"]]}}
+    text = {"from_name": "relevance", "type": "textarea", "value": {"text": ["good"]}}
+    row = MIN | {"relevance": [{"taxonomy": [["good"]]}], "annotator": 4}
+    tasks = [task(said(1, taxonomy), said(2, text, text), said(3, rating(1))), completed(said(1, text)), row]
+    (tmp_path / "l.json").write_text(json.dumps(tasks), encoding="utf-8")
+    found, left_out = items(tmp_path / "l.json", knobs("label-studio"))
+    assert found[0].answers == [(1, "label-studio 3")]
+    assert left_out == {"kind taxonomy": 2, "kind textarea": 2}
+    (tmp_path / "a.json").write_text(json.dumps([older()]), encoding="utf-8")
+    assert items(tmp_path / "a.json", knobs("argilla"))[1] == {"status draft": 1, "status discarded": 1}
+
+
 def test_people_are_known_by_their_id(tmp_path: Path) -> None:
     """Label Studio writes a number, or an object with the number and the address; both are the same person."""
     tasks = [task(said({"id": 4, "email": "ada@example.com"}, rating(2))), task(said(4, rating(2)))]
@@ -167,6 +203,17 @@ def test_a_query_without_an_id_has_one_by_its_text(tmp_path: Path) -> None:
         ("argilla", {"question": "fit"}, flat(), "expected a column 'fit.responses' (mend `question`)"),
         ("argilla", {}, argilla(responses={"relevance": [2]}), "expected a list of responses to 'relevance'"),
         ("argilla", {}, argilla(responses={"relevance": [{"value": 1.5}]}), "grade 1.5; expected a whole number"),
+        ("argilla", {}, argilla(responses={"relevance": 2}), "expected a list of responses to 'relevance'"),
+        ("argilla", {}, argilla(responses="x"), "expected a list of responses to 'relevance', found 'x'"),
+        ("argilla", {}, older(responses=["x"]), "e.json, record 1: expected a list of responses to 'relevance', found ['x']"),
+        (
+            "label-studio",
+            {},
+            task({"result": ["x"]}),
+            "e.json, record 1: expected annotations as objects, each `result` a list",
+        ),
+        ("label-studio", {}, task({"result": "x"}), "expected annotations as objects, each `result` a list of objects"),
+        ("label-studio", {}, MIN | {"completions": ["x"]}, "expected annotations as objects"),
         ("label-studio", {}, task(said(1, choice("a", "b"))), "2 answers to 'relevance'; expected one"),
         ("label-studio", {}, task(said(1, rating(1), rating(2))), "2 answers to 'relevance' in one annotation"),
         ("label-studio", {}, task(said(1, choice("good"))), "grade 'good'; expected a whole number"),

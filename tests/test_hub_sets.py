@@ -369,7 +369,7 @@ def test_ids_without_texts_are_told(client: Client, tmp_path: Path) -> None:
 
 
 def test_a_cut_connection_is_told_and_a_rerun_goes_through(client: Client, hub: Hub, tmp_path: Path) -> None:
-    """In the middle of the stream: one line that says to run it again, nothing written, and then all rows."""
+    """In the middle of the stream: one line that says to run it again, nothing kept, and then all rows from the first."""
     file = "triplet/train-00000-of-00001.parquet"
     knobs = given("team/long", "triplet", columns=TRIPLET | {"negatives": []}, most={"train": 9000, "dev": 0, "test": 0})
     hub.cut[file] = len(SETS["team/long"].files[file]) // 2
@@ -378,10 +378,14 @@ def test_a_cut_connection_is_told_and_a_rerun_goes_through(client: Client, hub: 
     finally:
         hub.cut.clear()
     assert f"the connection to {hub.address} failed" in said
-    assert "run the same command again" in said
+    assert "run the same command again: a data set is streamed, so its rows are read from the first again" in said
+    assert "are kept" not in said
     assert not (tmp_path / "out").exists()
+    hub.asked.clear()
     assert collect(client, tmp_path, knobs).status == 0
     assert made(tmp_path)[0].height == 9000
+    ranges = [part.removeprefix("bytes=").split("-") for _, path, part in hub.asked if path.endswith(file) and part]
+    assert max(int(last) - int(first) for first, last in ranges) > 0.99 * len(SETS["team/long"].files[file])
 
 
 def test_a_failing_hub_is_told(client: Client, hub: Hub, tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def test_rows_that_cannot_be_taken_are_told(tmp_path: Path, rows: str, told: str
     ("content", "told"),
     [
         ("query_id,grade\nq1,1\n", "the columns query_id, target_id and grade; target_id is missing"),
-        (b"query_id,target_id,grade\nq1,p1,\xff\n", "not UTF-8"),
+        (b"query_id,target_id,grade\nq1,p1,\xff\n", "not readable as a table in UTF-8"),
         ("", "is missing"),
     ],
 )

@@ -26,7 +26,8 @@ from burnish.search import retrieval
 from burnish.synthesis.extractive import extracted_queries
 from burnish.synthesis.pairs import lexical_copy_rate
 from burnish.tables import DOCUMENTS, PASSAGES, QRELS, QUERIES, RUNS
-from burnish.training import audit
+from burnish.training import audit, licences
+from burnish.training.licences import DocumentSources, SearchLogs
 from conftest import ROOT
 
 LANGUAGES = languages.LANGUAGES
@@ -342,6 +343,12 @@ def test_the_fragment_of_the_documentation_is_valid(tmp_path: Path) -> None:
     for section in FRAGMENT:
         kind = runpy.run_path(str(ROOT / f"stages/{section}.py"))[f"{section.capitalize()}Knobs"]
         knobs.section(tmp_path / "params.yaml", section, kind)
+    sources = licences.names(DocumentSources(sources=params["extract"]["sources"]), SearchLogs(logs=params["collect"]["logs"]))
+    sources += [
+        f"base model {params['base']['model']}",
+        *(f"judgments {one['queries']}" for one in params["collect"]["judgments"]),
+    ]
+    assert set(FRAGMENT["export"]["licences"]) < set(sources)
 
 
 @pytest.mark.parametrize(

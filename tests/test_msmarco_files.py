@@ -158,13 +158,46 @@ def test_negatives_that_the_collection_lacks_are_counted(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
+    ("holds", "content", "found"),
+    [
+        ("ids", TEXTS, "'what is tea'"),
+        ("texts", IDS, "'10'"),
+        ("texts", "what is tea\tRivers.\n", "'what'"),
+        ("ids", "", "''"),
+    ],
+    ids=["texts as ids", "ids as texts", "two columns", "empty"],
+)
+def test_triples_of_no_chosen_query_are_told(tmp_path: Path, holds: str, content: str, found: str) -> None:
+    """Most likely `holds` is wrong; it would silently give no negatives."""
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, GENERAL | {"triples.tsv": content}, triples={"file": "triples.tsv", "holds": holds})
+    expected = "query ids such as '10'" if holds == "ids" else "queries such as 'what is a cup'"
+    assert f"triples.tsv: none of its {content.count(chr(10))} triples is of a chosen training query" in str(caught.value)
+    assert f"holds: {holds}, so expected {expected}, found {found} in the first" in str(caught.value)
+
+
+def test_a_mark_at_the_beginning_of_a_file_is_no_part_of_an_id(tmp_path: Path) -> None:
+    """Windows' editors write one; it would make another query, passage and judgment of the first."""
+    marked = {name: f"\ufeff{content}" for name, content in GENERAL.items()}
+    found = read(tmp_path, marked | {"triples.tsv": "\ufeff10\t1\t4\n"}, triples={"file": "triples.tsv", "holds": "ids"})
+    assert judged(found) == {("10", "1", 1), ("10", "4", 0), ("11", "2", 1), ("20", "3", 1)}
+
+
+def test_grades_below_0_are_no_answers_and_counted(tmp_path: Path) -> None:
+    """As where a general set comes from the hub."""
+    found = read(tmp_path, GENERAL | {"qrels.train.tsv": "10 0 1 1\n10 0 2 -2\n11 0 2 1.0\n11 0 3 -1\n"})
+    assert judged(found) == {("10", "1", 1), ("11", "2", 1), ("20", "3", 1)}
+    assert found.left_out == {"grades_below_0": 2}
+
+
+@pytest.mark.parametrize(
     ("files", "told"),
     [
         ({"collection.tsv": None}, "collection.tsv: expected a file of 2 tab-separated columns, found none"),
         ({"queries.dev.tsv": None}, "queries.dev.tsv: expected a file of 2 tab-separated columns, found none"),
         ({"qrels.test.tsv": "20 0 9 1\n"}, "collection.tsv: 1 ids that judgments name are not there, the first: '9'"),
         ({"qrels.test.tsv": "21 0 3 1\n"}, "queries.test.tsv: 1 judged queries are not there, the first: '21'"),
-        ({"qrels.test.tsv": "20 0 3 x\n"}, "qrels.test.tsv: query '20': grade 'x'; expected a whole number from 0"),
+        ({"qrels.test.tsv": "20 0 3 x\n"}, "qrels.test.tsv, line 1: grade 'x'; expected a whole number from 0"),
         ({"qrels.test.tsv": "20 0 3\n"}, "qrels.test.tsv, line 1: expected 4 columns, found 3"),
         ({"collection.tsv": "1\n"}, "collection.tsv, line 1: expected 2 columns, found 1"),
         ({"collection.tsv": "1\ta\n1\tb\n2\tc\n3\td\n"}, "1 rows of passages repeat a key"),
@@ -174,7 +207,7 @@ def test_negatives_that_the_collection_lacks_are_counted(tmp_path: Path) -> None
 )
 def test_a_set_that_cannot_be_used_is_told(tmp_path: Path, files: dict[str, str | None], told: str) -> None:
     """By file, and by line or id."""
-    whole = GENERAL | {"triples.tsv": ""} | files
+    whole = GENERAL | {"triples.tsv": "10\t1\t3\n"} | files
     with pytest.raises(InputError) as caught:
         read(
             tmp_path,

@@ -6,15 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 import yaml
 from sentence_transformers import SentenceTransformer
 
+from burnish import provenance, tables
 from burnish.arrays import Vectors
 from burnish.embedding import encoding, models
 from burnish.errors import InputError
 from burnish.queries import terms
+from burnish.tables import PASSAGES
 from burnish.training import licences, release
 from burnish.training.licences import DocumentSources, SearchLogs
 from conftest import ROOT
@@ -199,3 +202,38 @@ def test_the_general_sets_licence_is_told_once(
     )
     assert stage("export", params=tmp_path / "params.yaml", out=tmp_path / "out", **flags) == 2
     assert "export.licences: `general set` is told by collect.general.licence; leave it out here" in capsys.readouterr().err
+
+
+def test_each_set_of_nanobeir_has_a_licence_of_its_own(
+    base_model: Path, tmp_path: Path, stage: Callable[..., int | None]
+) -> None:
+    """As given or not stated, MS MARCO's terms by themselves, and the entry of a set that is not among them is marked."""
+    tuned = shutil.copytree(base_model, tmp_path / "tuned")
+    (tuned / provenance.RECORD).write_text("1" * 64)
+    rows = [(f"d#{at}", "d", at, "", "", text, 9) for at, text in enumerate(TEXTS)]
+    tables.write(pl.DataFrame(rows, schema=PASSAGES.columns, orient="row"), PASSAGES, tmp_path / "passages.parquet")
+    for name in ("queries", "qrels", "negatives"):
+        (tmp_path / f"{name}.parquet").write_bytes(b"x")
+    nano = {"dataset": "o/nano", "sets": ["NanoNQ", "NanoFEVER", "NanoMSMARCO"]}
+    told = {
+        "general": {"kind": "files", "licence": "CC0", "nanobeir": nano},
+        "counts": {"recipe": {"widths": [384]}, "rows": 5},
+        "judged": [],
+    }
+    for name, content in told.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params["export"]["licences"] = {"general test NanoFEVER": "CC-BY", "general test NanoArguAna": "MIT"}
+    (tmp_path / "params.yaml").write_text(json.dumps(params))
+    folders = dict.fromkeys(("curves", "training", "negatives"), tmp_path)
+    files = {"general": "general.json", "judged": "judged.json", "synthetic": "counts.json", "passages": "passages.parquet"}
+    where = folders | {flag: tmp_path / name for flag, name in files.items()}
+    assert stage("export", params=tmp_path / "params.yaml", base=base_model, tuned=tuned, out=tmp_path / "out", **where) == 0
+    found = json.loads((tmp_path / "out" / release.MANIFEST).read_text(encoding="utf-8"))["training"]["licences"]
+    assert {name: licence for name, licence in found.items() if name.startswith("general")} == {
+        "general set": "CC0",
+        "general test NanoNQ": "not stated",
+        "general test NanoFEVER": "CC-BY",
+        "general test NanoMSMARCO": f"not stated; {terms.MS_MARCO}",
+        "general test NanoArguAna": "MIT (no source of this model)",
+    }

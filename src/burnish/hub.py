@@ -28,22 +28,26 @@ _MENDED_BY = {  # the first that fits counts: some are kinds of others
 
 
 @contextmanager
-def telling(what: str) -> Iterator[None]:
+def telling(what: str, *, rerun: str = "files that have arrived are kept") -> Iterator[None]:
     """Whatever the hub's client libraries raise in the block becomes one line that starts with `what`.
+
+    Args:
+        what: what was asked for.
+        rerun: what a further run finds of what has arrived.
 
     Raises:
         InputError: the user must mend something: a name, a revision, a token, a configuration.
-        UnfinishedError: the connection failed, or the hub did; the cache keeps what has arrived.
+        UnfinishedError: the connection failed, or the hub did.
     """
     try:
         yield
     except (OSError, HTTPError, EntryNotFoundError, ValueError, RuntimeError) as error:
         if isinstance(error, OSError) and error.strerror and not isinstance(error, ConnectionError | TimeoutError):
             raise  # the disk's fault, not the hub's
-        raise _told(what, error) from error
+        raise _told(what, error, rerun) from error
 
 
-def _told(what: str, error: BaseException) -> InputError | UnfinishedError:
+def _told(what: str, error: BaseException, rerun: str) -> InputError | UnfinishedError:
     chain = _chain(error)
     for kind, words in _MENDED_BY.items():
         if any(isinstance(one, kind) for one in chain):
@@ -54,7 +58,7 @@ def _told(what: str, error: BaseException) -> InputError | UnfinishedError:
     if any(isinstance(one, HTTPError | ConnectionError | TimeoutError) for one in chain) or isinstance(error, OSError):
         return UnfinishedError(
             f"{what}: the connection to {constants.ENDPOINT} failed ({reason}); check network, proxy and HF_ENDPOINT, and run "
-            "the same command again: files that have arrived are kept"
+            f"the same command again: {rerun}"
         )
     return InputError(f"{what}: the hub did not give it: {reason}")
 

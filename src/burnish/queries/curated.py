@@ -87,10 +87,11 @@ def curated(
             contradicts himself.
     """
     targets = [*passage_ids, *document_ids]
-    read = [_read(source, root) for source in sources]
+    below_zero: Counter[str] = Counter()
+    read = [_export(one, root) if isinstance(one, ExportFiles) else _files(one, root, below_zero) for one in sources]
     for one in read:
         _check_targets(one, targets)
-    added = _labels(root / labels) if labels else pl.DataFrame(schema=GRADES)
+    added = _labels(root / labels, below_zero) if labels else pl.DataFrame(schema=GRADES)
     known = added.filter(pl.col("target_id").is_in(targets))
     grades = pl.concat([*(one.grades for one in read), known])
     queries = _united([one.queries for one in read])
@@ -112,20 +113,21 @@ def curated(
         "agreement": agreement.agreement(grades),
         "left_out": dict(sorted(sum((one.left_out for one in read), Counter[str]()).items())),
         "labels": {"read": added.height, "of_no_passage": added.height - known.height},
+        **({"grades_below_0": below_zero.total()} if below_zero.total() else {}),
     }
     return Curated(queries, tables.checked(qrels, QRELS, str(root)), counts)
 
 
-def _read(source: JudgmentFiles | ExportFiles, root: Path) -> _Read:
-    return _export(source, root) if isinstance(source, ExportFiles) else _files(source, root)
-
-
-def _files(files: JudgmentFiles, root: Path) -> _Read:
-    rows = [
-        (query, target, grade, agreement.annotator(by or f"file {_below(path, root)}"), str(path), _split_of(path))
-        for path in formats.files(root, files.qrels, _KNOB)
-        for query, target, grade, by in formats.grades(path)
-    ]
+def _files(files: JudgmentFiles, root: Path, below_zero: Counter[str]) -> _Read:
+    rows: list[tuple[str, str, int, str, str, str]] = []
+    for path in formats.files(root, files.qrels, _KNOB):
+        before = len(rows)
+        rows += [
+            (query, target, grade, agreement.annotator(by or f"file {_below(path, root)}"), str(path), _split_of(path))
+            for query, target, grade, by in formats.grades(path, below_zero)
+        ]
+        if len(rows) == before:
+            raise formats.no_judgment(path)
     grades = pl.DataFrame(rows, schema=GRADES, orient="row")
     queries = _queries(root / files.queries, files.language)
     absent = grades.filter(~pl.col("query_id").is_in(queries["query_id"].to_list()))
@@ -151,6 +153,7 @@ def _export(given: ExportFiles, root: Path) -> _Read:
     if not rows:
         raise InputError(
             f"{root / given.path}: no answer to {given.question!r} counts (left out: {dict(left_out)}); mend `question`"
+            + (f", which must name a control of {', '.join(exports.READ)}" if given.kind == "label-studio" else "")
         )
     return _Read(
         pl.DataFrame(list(queries.values()), schema=_QUERY, orient="row"),
@@ -160,9 +163,9 @@ def _export(given: ExportFiles, root: Path) -> _Read:
     )
 
 
-def _labels(path: Path) -> pl.DataFrame:
+def _labels(path: Path, below_zero: Counter[str]) -> pl.DataFrame:
     """The grades that `burnish label` took, none if there is no file yet."""
-    rows = formats.grades(path) if path.exists() else ()
+    rows = formats.grades(path, below_zero) if path.exists() else ()
     return pl.DataFrame(
         [(query, target, grade, agreement.annotator(by), str(path), "") for query, target, grade, by in rows],
         schema=GRADES,

@@ -14,6 +14,7 @@ from burnish.queries import formats
 from burnish.records import Language
 
 Name = Annotated[str, Field(min_length=1)]
+READ = ("choices", "rating", "number")  # Label Studio's controls whose answers are read
 
 
 class ExportFiles(Knobs):
@@ -110,16 +111,12 @@ def _grade(value: object, given: ExportFiles, place: str) -> int:
 
 
 def _argilla(record: Mapping[str, object], question: str, place: str) -> Iterator[Answer]:
-    """The responses to a question in a record of `records.to_json()`, or flat, of `records.to_datasets()`.
+    """The responses to a question in a record of Argilla 1's JSON or `records.to_json()`, or flat, of `records.to_datasets()`.
 
     Suggestions are a model's and do not count. A draft or a discarded response is no judgment.
     """
-    if isinstance(record.get("responses"), dict) or "fields" in record:
-        nested: Any = record.get("responses") or {}
-        responses = nested.get(question) or []
-        if not all(isinstance(one, dict) for one in responses):
-            raise InputError(f"{place}: expected a list of responses to {question!r}, found {responses!r:.80}")
-        rows = [(one.get("value"), one.get("user_id"), one.get("status")) for one in responses]
+    if isinstance(record.get("responses"), dict | list) or "fields" in record:
+        rows = _responses(record.get("responses") or {}, question, place)
     else:
         name = f"{question}.responses"
         if name not in record:
@@ -132,32 +129,59 @@ def _argilla(record: Mapping[str, object], question: str, place: str) -> Iterato
         yield Answer(value, str(user), "" if status in (None, "submitted") else f"status {status}")
 
 
+def _responses(given: Any, question: str, place: str) -> list[tuple[object, object, object]]:
+    """Value, person and status of each response: by question, or as Argilla 1 has them, by person with all his answers."""
+    by_person = isinstance(given, list)
+    responses = given if by_person else given.get(question) or [] if isinstance(given, dict) else None
+    if not isinstance(responses, list) or not all(isinstance(one, dict) for one in responses):
+        raise InputError(f"{place}: expected a list of responses to {question!r}, found {given!r:.80}")
+    said = [_dict(_dict(one.get("values")).get(question)) for one in responses] if by_person else responses
+    return [(own.get("value"), one.get("user_id"), one.get("status")) for own, one in zip(said, responses, strict=True)]
+
+
 def _label_studio(record: Mapping[str, object], question: str, place: str) -> Iterator[Answer]:
     """The answers to a control in a task of a JSON export, or in a row of a JSON-MIN or CSV export."""
-    tasks: Any = record.get("annotations")
-    if not isinstance(tasks, list):
-        yield Answer(bare(record.get(question)), str(record.get("annotator")))
+    tasks = [record[name] for name in ("annotations", "completions") if isinstance(record.get(name), list)]
+    if not tasks:
+        value = _opened(record.get(question))
+        yield Answer(_value(value), str(record.get("annotator")), _unread(value))
         return
-    for one in tasks:
-        if not isinstance(one, dict):
-            raise InputError(f"{place}: expected annotations as objects, found {type(one).__name__}")
+    for one in _list(tasks[0]):
+        results = (one.get("result") or []) if isinstance(one, dict) else None
+        if not isinstance(results, list) or not all(isinstance(part, dict) for part in results):
+            raise InputError(f"{place}: expected annotations as objects, each `result` a list of objects, found {one!r:.80}")
         by = one.get("completed_by")
         person = str(by.get("id", by.get("email")) if isinstance(by, dict) else by)
-        values = [_value(part.get("value")) for part in one.get("result") or [] if part.get("from_name") == question]
-        if len(values) > 1:
-            raise InputError(f"{place}: {len(values)} answers to {question!r} in one annotation; expected one")
-        yield Answer(values[0] if values else None, person, "cancelled" if one.get("was_cancelled") else "")
+        parts = [part for part in results if part.get("from_name") == question]
+        reason = "cancelled" if one.get("was_cancelled") else next(filter(None, map(_unread, parts)), "")
+        if len(parts) > 1 and not reason:
+            raise InputError(f"{place}: {len(parts)} answers to {question!r} in one annotation; expected one")
+        yield Answer(_value(parts[0].get("value")) if parts else None, person, reason)
 
 
 def _value(value: object) -> object:
-    """The answer in a result's value, of the controls Choices, Rating and Number."""
+    """The answer in a result's value, of the controls that are read."""
     if isinstance(value, dict):
-        return next((value[name] for name in ("choices", "rating", "number") if name in value), None)
+        return next((value[name] for name in READ if name in value), None)
     return value
+
+
+def _unread(part: object) -> str:
+    """The kind of an answer by a control that is not read, in a result or alone; "" of the others."""
+    if not isinstance(part, dict):
+        return ""
+    value = part.get("value", part)
+    if not isinstance(value, dict) or not value or any(name in value for name in READ):
+        return ""
+    return f"kind {part.get('type') or min(map(str, value))}"
 
 
 def bare(value: object) -> object:
     """The answer in a cell of JSON-MIN or CSV: bare, or a value or a list of values, in CSV as JSON."""
+    return _value(_opened(value))
+
+
+def _opened(value: object) -> object:
     if isinstance(value, str) and value[:1] in {"[", "{"}:
         try:
             value = json.loads(value)
@@ -165,11 +189,15 @@ def bare(value: object) -> object:
             return value
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
-    return _value(value)
+    return value
 
 
 def _list(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
+
+
+def _dict(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 _ANSWERS: dict[str, Callable[[Mapping[str, object], str, str], Iterator[Answer]]] = {

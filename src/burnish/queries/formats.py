@@ -4,7 +4,10 @@ import csv
 import hashlib
 import json
 import math
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from burnish.errors import InputError
@@ -17,12 +20,14 @@ TARGET_ID = ("target_id", "corpus-id", "passage_id", "document_id", "docid", "pi
 QREL_QUERY = ("query_id", "query-id", "qid")
 GRADE = ("grade", "score", "relevance", "label")
 HIGHEST = 127  # the largest grade that the table of judgments holds
+_NUMBER = re.compile(r"-?\d+(\.\d*)?")
+_SPAM = re.compile(r"-\d+(\.0*)?")  # TREC's Web tracks grade it -2
 
 
 def records(path: Path) -> Iterator[Mapping[str, object]]:
     """The records of a .jsonl, .json (a list), .csv or .tsv file; a table has a header line.
 
-    Quotation marks are text in tables of tabs, and quotes in tables of commas.
+    Quotation marks are text in tables of tabs, and quotes in .csv.
 
     Raises:
         InputError: the file is missing, not UTF-8, or not what its name says.
@@ -35,22 +40,69 @@ def records(path: Path) -> Iterator[Mapping[str, object]]:
     if path.suffix == ".json":
         yield from _json_list(path)
         return
-    comma = path.suffix == ".csv"
+    with table(path) as rows:
+        yield from rows
+
+
+@contextmanager
+def table(path: Path) -> Iterator["csv.DictReader[str]"]:
+    """The rows of a table with a header line, of tabs, or in .csv of commas, semicolons or tabs, whichever its header has most.
+
+    Raises:
+        InputError: the file is not UTF-8 or no table.
+    """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            yield from csv.DictReader(
-                file, delimiter="," if comma else "\t", quoting=csv.QUOTE_MINIMAL if comma else csv.QUOTE_NONE
-            )
+            if path.suffix != ".csv":
+                yield csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+                return
+            header = file.readline()
+            file.seek(0)
+            yield csv.DictReader(file, delimiter=max(",;\t", key=header.count))  # spreadsheets write what their country says
     except (csv.Error, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not readable as a table in UTF-8 with a header line: {error}") from error
+        raise InputError(
+            f"{path}: not readable as a table in UTF-8 with a header line: {error}; from a spreadsheet save it as `CSV UTF-8`"
+        ) from error
 
 
-def grades(path: Path) -> Iterator[tuple[str, str, int, str]]:
-    """(query id, target id, grade, annotator's name or "") of each judgment in TREC's, BEIR's or a table's format."""
-    for number, record in enumerate(_trec(path) if _is_trec(path) else records(path), 1):
+def grades(path: Path, below_zero: Counter[str]) -> Iterator[tuple[str, str, int, str]]:
+    """(query id, target id, grade, annotator's name or "") of each judgment in TREC's, BEIR's or a table's format.
+
+    Args:
+        path: the file.
+        below_zero: as of `trec`.
+    """
+    if _is_trec(path):
+        yield from ((query, target, found, "") for query, target, found in trec(path, below_zero))
+        return
+    for number, record in enumerate(records(path), 1):
         where = f"{path}, record {number}"
         found = grade(field(record, GRADE, where), where)
         yield field(record, QREL_QUERY, where), field(record, TARGET_ID, where), found, str(record.get("annotator") or "")
+
+
+def trec(path: Path, below_zero: Counter[str]) -> Iterator[tuple[str, str, int]]:
+    """(query id, target id, grade) of each line of TREC's qrels.
+
+    Args:
+        path: the file, or one that has .gz after its name.
+        below_zero: counts, by file, grades below 0 (spam and the like), which are taken as 0; grows.
+    """
+    for where, query, target, text in tsv.qrels(path):
+        spam = _SPAM.fullmatch(text) is not None
+        found = grade(text.removeprefix("-") if spam else text, where)
+        below_zero[str(path)] += spam and found > 0
+        yield query, target, 0 if spam else found
+
+
+def no_judgment(path: Path) -> InputError:
+    """What to tell of a file in which no judgment was found."""
+    first = _first_line(path)
+    found = f"nothing but {first!r:.90}" if first else "nothing"
+    return InputError(
+        f"{path}: expected judgments, as lines of query, 0, target and grade (TREC's) or as records with a query's id, a target's "
+        f"id and a grade, a table with a header line above them; found {found}"
+    )
 
 
 def grade(text: object, where: str) -> int:
@@ -110,14 +162,12 @@ def _json_list(path: Path) -> Iterator[dict[str, object]]:
 
 
 def _is_trec(path: Path) -> bool:
-    """Whether the first line has TREC's four columns: query, 0, document, grade."""
+    """Whether the first line that says anything has TREC's columns, query, 0, document, grade; perhaps more, which is told later."""
     if path.suffix in {".jsonl", ".json", ".csv"} or not path.is_file():
         return False
-    with path.open(encoding="utf-8", errors="replace") as file:
-        parts = file.readline().split()
-    return len(parts) == 4 and parts[3].lstrip("-").isdigit()
+    return any(_NUMBER.fullmatch(cell) for cell in tsv.columns_of(_first_line(path))[3:])
 
 
-def _trec(path: Path) -> Iterator[dict[str, object]]:
-    for query, _, target, found in tsv.fields(path, 4):
-        yield {"query_id": query, "target_id": target, "grade": found}
+def _first_line(path: Path) -> str:
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        return next((line.rstrip("\n") for line in file if not tsv.is_blank(line)), "")

@@ -26,6 +26,7 @@ from burnish.queries.sampling import Smallest
 from burnish.records import Language
 
 _ROWS = 1000  # decoded at once
+_RERUN = "a data set is streamed, so its rows are read from the first again"
 
 
 def _commit(text: str) -> str:
@@ -275,13 +276,13 @@ def stream(table: HubTable, split: str, columns: Sequence[str]) -> Iterator[dict
     what = f"{table.dataset} {table.config} {split} at revision {table.revision}"
     if Path(table.dataset).exists():
         raise InputError(f"{what}: a folder of that name is here, which would be read in place of the hub; rename it")
-    with hub.telling(what):
+    with hub.telling(what, rerun=_RERUN):
         given = load_dataset(table.dataset, table.config, split=split, revision=table.revision, streaming=True)
         batches = iter(given.iter(_ROWS))
     read = 0
     with tqdm(desc=f"{table.dataset} {split}", unit="row", disable=None, leave=False) as bar:
         while not table.max_rows or read < table.max_rows:
-            with hub.telling(what):
+            with hub.telling(what, rerun=_RERUN):
                 batch = next(batches, None)
             if batch is None:
                 return

@@ -5,6 +5,7 @@ import fcntl
 import io
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -97,7 +98,7 @@ def labelled(kept: Path) -> pl.DataFrame:
 
 
 def _kept(path: Path) -> list[tuple[str, str, int, str]]:
-    rows = formats.grades(path) if path.exists() else ()
+    rows = formats.grades(path, Counter()) if path.exists() else ()
     return [(query, target, grade, agreement.annotator(by)) for query, target, grade, by in rows]
 
 
@@ -144,20 +145,11 @@ def _rows(path: Path) -> Iterator[Mapping[str, object]]:
         return
     if not path.is_file():
         raise InputError(f"{path}: expected a filled-in queue, found none")
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8, {error}; save it as `CSV UTF-8`") from error
-    header = text.split("\n", 1)[0]
-    separator = max(",;\t", key=header.count)  # spreadsheets write what their country's settings say
-    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
-    if missing := {*COLUMNS[:3]} - {*(rows.fieldnames or ())}:
-        raise InputError(f"{path}: expected the columns query_id, target_id and grade; {min(missing)} is missing")
-    try:
+    with formats.table(path) as rows:
+        if missing := {*COLUMNS[:3]} - {*(rows.fieldnames or ())}:
+            raise InputError(f"{path}: expected the columns query_id, target_id and grade; {min(missing)} is missing")
         for row in rows:
             yield row | {name: _own(row[name] or "") for name in COLUMNS[:2]}
-    except csv.Error as error:
-        raise InputError(f"{path}: not readable as a table: {error}") from error
 
 
 def _csv(header: Sequence[str], rows: Iterable[Iterable[object]]) -> str:

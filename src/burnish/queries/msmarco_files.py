@@ -1,6 +1,7 @@
 """A general set from files in MS MARCO's formats: the passage collection, queries, judgments, triples; plain or .gz."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,7 +9,7 @@ from pydantic import Field
 
 from burnish.errors import InputError
 from burnish.knobs import Knobs
-from burnish.queries import general, tsv
+from burnish.queries import formats, general, tsv
 from burnish.queries.general import Chosen, General, GeneralSet, Row
 from burnish.queries.sampling import Smallest
 
@@ -56,12 +57,16 @@ def read(files: GeneralFiles, root: Path) -> General:
         split: (one.queries, one.qrels)
         for split, one in (("train", files.splits.train), ("dev", files.splits.dev), ("test", files.splits.test))
     }
-    found = general.chosen(sources, lambda names: _graded(root / names[1]), most=files.most, negatives=files.negatives)
+    below_zero: Counter[str] = Counter()
+    found = general.chosen(
+        sources, lambda names: _graded(root / names[1], below_zero), most=files.most, negatives=files.negatives
+    )
+    found.left_out["grades_below_0"] += below_zero.total()
     queries: dict[str, str] = {}
     for split, entries in found.splits.items():
         queries |= _texts(root / sources[split][0], set(entries))
     collection = root / files.collection
-    if files.triples.file and files.negatives and "train" in found.splits:
+    if files.triples.file and files.negatives and found.splits.get("train"):
         triples = root / files.triples.file
         if files.triples.holds == "ids":
             _add_by_id(found, triples)
@@ -73,13 +78,11 @@ def read(files: GeneralFiles, root: Path) -> General:
     )
 
 
-def _graded(path: Path) -> Iterator[Row]:
+def _graded(path: Path, below_zero: Counter[str]) -> Iterator[Row]:
     """A row for each judgment above 0; MS MARCO judges nothing else."""
-    for query, _, passage, grade in tsv.fields(path, 4):
-        if not grade.isdecimal() or int(grade) > 127:
-            raise InputError(f"{path}: query {query!r}: grade {grade!r}; expected a whole number from 0 (no answer) to 127")
-        if int(grade):
-            yield Row(query, {passage: int(grade)})
+    for query, passage, grade in formats.trec(path, below_zero):
+        if grade:
+            yield Row(query, {passage: grade})
 
 
 def _pairs(path: Path) -> Iterator[tuple[str, str]]:
@@ -96,9 +99,8 @@ def _texts(path: Path, wanted: set[str]) -> dict[str, str]:
 def _add_by_id(found: Chosen, path: Path) -> None:
     """Give the training queries their negatives from triples of ids."""
     train = found.splits["train"]
-    for query, _, negative in tsv.fields(path, 3):
-        if (entry := train.get(query)) is not None:
-            entry.negatives.offer(negative)
+    for query, negative in _negatives(path, train, f"holds: ids, so expected query ids such as {min(train)!r}"):
+        train[query].negatives.offer(negative)
 
 
 def _add_by_text(found: Chosen, path: Path, collection: Path, queries: dict[str, str], most: int) -> None:
@@ -107,9 +109,8 @@ def _add_by_text(found: Chosen, path: Path, collection: Path, queries: dict[str,
     for key in found.splits["train"]:
         named.setdefault(queries[key], []).append(key)
     by_query: dict[str, Smallest[None]] = {text: general.names(most, salt=text) for text in named}
-    for query, _, negative in tsv.fields(path, 3):
-        if (sample := by_query.get(query)) is not None:
-            sample.offer(negative)
+    for query, negative in _negatives(path, by_query, f"holds: texts, so expected queries such as {min(by_query)!r}"):
+        by_query[query].offer(negative)
     wanted = {text for sample in by_query.values() for text in sample.values}
     ids: dict[str, str] = {}
     for key, text in _pairs(collection):
@@ -122,3 +123,22 @@ def _add_by_text(found: Chosen, path: Path, collection: Path, queries: dict[str,
                 continue
             for key in named[query]:
                 found.splits["train"][key].negatives.offer(ids[text])
+
+
+def _negatives(path: Path, asked: Container[str], expected: str) -> Iterator[tuple[str, str]]:
+    """Query and negative of each triple of a query that is asked for.
+
+    Raises:
+        InputError: there is none, most likely since the file holds the other of ids and texts.
+    """
+    count, first, matched = 0, "", False
+    for query, _, negative in tsv.fields(path, 3):
+        count, first = count + 1, first or query
+        if query in asked:
+            matched = True
+            yield query, negative
+    if not matched:
+        raise InputError(
+            f"{path}: none of its {count} triples is of a chosen training query; collect.general.triples has {expected}, found "
+            f'{first!r:.80} in the first of three columns; mend `holds`, or `file` ("" for none)'
+        )

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import ConfigDict
 
 from burnish.knobs import Knobs
+from burnish.queries import terms
 
 NOT_STATED = "not stated"
 NOT_USED = "no source of this model"
@@ -22,6 +23,7 @@ _KINDS = (  # how the name of a source begins; other names are the user's own
     "denoiser ",
     "guide ",
     "teacher ",
+    "general test ",
 )
 
 
@@ -84,6 +86,17 @@ def of_other_models(mine: Mapping[str, Any], train: Mapping[str, Any]) -> list[s
     return [f"{role} {model}" for role, model in asked.items() if model not in {"", "base"}]
 
 
+def of_general_tests(general: Mapping[str, Any]) -> list[str]:
+    """NanoBEIR's sets in the general test, by what `collect` wrote of it; each is another's work.
+
+    >>> of_general_tests({"kind": "files", "nanobeir": {"dataset": "o/nano", "sets": ["NanoNQ"]}})
+    ['general test NanoNQ']
+    >>> of_general_tests({"kind": "files"})
+    []
+    """
+    return [f"general test {name}" for name in general.get("nanobeir", {}).get("sets", ())]
+
+
 def with_sources(given: Mapping[str, str], sources: Sequence[str]) -> dict[str, str]:
     """The licences as given, NOT_STATED for every source that they lack, NOT_USED with those that are left of other sources.
 
@@ -99,6 +112,18 @@ def with_sources(given: Mapping[str, str], sources: Sequence[str]) -> dict[str, 
         for name, licence in given.items()
     }
     return told | {name: NOT_STATED for name in sources if name not in given}
+
+
+def with_terms(stated: Mapping[str, str], general: Mapping[str, Any]) -> dict[str, str]:
+    """The licences, MS MARCO's terms in words with each general test whose name, or whose data set's, says that it is of it.
+
+    >>> general = {"nanobeir": {"dataset": "o/nano", "sets": ["NanoNQ", "NanoMSMARCO"]}}
+    >>> found = with_terms(with_sources({}, of_general_tests(general)), general)
+    >>> {name: licence.split(":")[0] for name, licence in found.items()}
+    {'general test NanoNQ': 'not stated', 'general test NanoMSMARCO': 'not stated; MS MARCO (Microsoft)'}
+    """
+    marked = {name: terms.in_words(stated[name], name, general["nanobeir"]["dataset"]) for name in of_general_tests(general)}
+    return {**stated, **marked}
 
 
 def unstated(licences: Mapping[str, str]) -> list[str]:
