@@ -154,7 +154,7 @@ def _parsed(one: bytes) -> Reply | None:
         body = json.loads(one)
         reply = _reply(body)
         whole = body["sha256"] == _sha256(_body(reply))
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return reply if whole and reply.status in STATUSES and isinstance(reply.text, str) else None
 
