@@ -425,14 +425,21 @@ def test_an_unreachable_service_leaves_the_stage_unfinished(tmp_path: Path, serv
     assert not list((tmp_path / "store").glob("*.jsonl"))
 
 
-@pytest.mark.parametrize("body", [b"<html>proxy</html>", b"[]", b'{"choices": []}', b'{"choices": [{"message": null}]}'])
+@pytest.mark.parametrize(
+    ("body", "tries"),
+    [(b"<html>proxy</html>", 1), (b"[]", 1), (b'{"choices": []}', 2), (b'{"choices": [{"message": null}]}', 2)],
+)
 def test_an_answer_that_is_no_completion_leaves_the_stage_unfinished(
-    tmp_path: Path, serve: Callable[..., Model], body: bytes
+    tmp_path: Path, serve: Callable[..., Model], body: bytes, tries: int
 ) -> None:
-    """A proxy's page or an odd body with status 200 is never taken for a reply."""
+    """A proxy's page or an odd body with status 200 is never taken for a reply; where it could be one question's, it is tried
+    again.
+    """
     server = serve(lambda title, before: (200, {}, body))
-    with pytest.raises(UnfinishedError, match="no chat completion"):
-        made(tmp_path, corpus(1), asking(server))
+    chosen = asking(server)
+    with pytest.raises(UnfinishedError, match=r"no chat completion|without a chat completion"):
+        made(tmp_path, corpus(1), replace(chosen, service=replace(chosen.service, retries=1)))
+    assert sum(server.asked.values()) == tries
 
 
 def test_a_refused_key_is_told_without_the_key(tmp_path: Path, serve: Callable[..., Model]) -> None:

@@ -63,11 +63,15 @@ class _Asking:
         self._outputs: Counter[str] = Counter()
 
     async def all(self, questions: Sequence[Question]) -> Traffic:
-        """Ask all; the first one alone, so that a wrong key, address or shape of output costs one request."""
+        """Ask all; the first one alone, so that a wrong key, address or shape of output costs one request. Where the service
+        fails at it, a second and a third alone tell whether the question or the service is at fault.
+        """
         waiting = iter(questions)
         with tqdm(total=len(questions), desc="ask", unit="request", disable=None) as bar:
             async with sending.sender(self._service) as self._send:
-                await self._crew(itertools.islice(waiting, 1), 1, bar.update)
+                for _ in range(_IN_A_ROW):
+                    if not self._answered:
+                        await self._crew(itertools.islice(waiting, 1), 1, bar.update)
                 await self._crew(waiting, self._service.concurrency, bar.update)
         if self._given_up:
             told = ", ".join(sorted({one.words for one in self._given_up}))
@@ -173,10 +177,10 @@ class _Asking:
         """Leave a question without a reply: the service may fail at it alone. Where it fails at all, stop.
 
         Raises:
-            UnfinishedError: nothing was answered yet, or several questions in a row were not.
+            UnfinishedError: several questions in a row were not answered; or none was yet, and it is not for the question.
         """
         self._in_a_row += 1
-        if not self._answered or self._in_a_row >= _IN_A_ROW:
+        if self._in_a_row >= _IN_A_ROW or (found.of_the_service and not self._answered):
             raise found.error()
         self._given_up.append(found)
 
@@ -189,9 +193,11 @@ class _Asking:
         if isinstance(answer, Fault):
             return answer
         try:
-            reply = completions.reply(one.request, json.loads(answer))
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
-            raise Fault("final", "what came back is no chat completion").error() from None
+            reply = completions.reply(one.request, told := json.loads(answer))
+        except (KeyError, TypeError, IndexError, AttributeError):
+            return completions.NONE if isinstance(told, dict) or self._answered else completions.NO_SERVICE
+        except (ValueError, RecursionError):
+            return completions.NONE if self._answered else completions.NO_SERVICE
         if reply.usage:
             self._tokens.correct(sum(reply.usage.values()) - expected)
         return reply

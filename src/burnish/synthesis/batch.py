@@ -217,7 +217,7 @@ class _Asking:
 
 
 def _result(line: bytes, requests: Mapping[str, dict[str, Any]]) -> tuple[str, Reply | Fault | None]:
-    """The key and the outcome that a line of results tells; nothing where it is torn, or holds no chat completion.
+    """The key and the outcome that a line of results tells; nothing where it is torn.
 
     A request that the service will never serve has a reply too, and is not asked again.
     """
@@ -229,13 +229,21 @@ def _result(line: bytes, requests: Mapping[str, dict[str, Any]]) -> tuple[str, R
         if not response:
             return key, Fault("passing", str((error or {}).get("code")))
         if response["status_code"] == 200:
-            return key, completions.reply(requests[key], response["body"])
+            return key, _completed(requests[key], response["body"])
         found = faults.fault(response["status_code"], response["body"])
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
         return "", None
     if found.kind in {"question", "refused"}:
         return key, completions.never(requests[key], found)
     return key, found
+
+
+def _completed(request: dict[str, Any], body: Any) -> Reply | Fault:
+    """The reply in an answer of status 200, which may lack one for good: to fetch it again would not help."""
+    try:
+        return completions.reply(request, body)
+    except (KeyError, TypeError, IndexError, AttributeError):
+        return completions.NONE
 
 
 def _codes(batch: Batch) -> set[str]:

@@ -22,6 +22,7 @@ _OUTPUT = re.compile(r"response_format|json_schema|json_object|structured output
 _LIMIT = re.compile(r"max_(completion_)?tokens")
 _UNKNOWN = re.compile(r"unsupported|not supported|unrecognized|unknown|unexpected|not permitted|extra", re.IGNORECASE)
 _KNOBS = {"model": "model", "temperature": "temperature"}  # parameters of a request that are the same for every question
+_NO_CONNECTION = frozenset({"ConnectError", "ConnectTimeout"})  # by name: which HTTP library it uses is the client's affair
 _WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -38,6 +39,7 @@ class Fault:
         status: the HTTP status, 0 where there was none.
         knob: of a final fault, the knob that the service does not take.
         retry_after: the seconds that the service asked to wait.
+        unreachable: whether there was no connection at all, so that no question can be what the service failed at.
     """
 
     kind: Kind
@@ -45,6 +47,12 @@ class Fault:
     status: int = 0
     knob: str = ""
     retry_after: float | None = None
+    unreachable: bool = False
+
+    @property
+    def of_the_service(self) -> bool:
+        """Whether it would have met any other question too: nobody is there, or the service is too busy."""
+        return self.unreachable or self.status in {429, 503}
 
     def error(self) -> InputError | UnfinishedError:
         """What the user is told when asking stops for it."""
@@ -117,6 +125,11 @@ def answered(error: openai.APIStatusError) -> Fault:
     """What an answer means that openai's client raised, with the wait that it asks for."""
     seconds = limits.retry_after(error.response.headers, datetime.now(UTC))
     return replace(fault(error.status_code, error.body), retry_after=seconds)
+
+
+def broken(error: openai.APIError) -> Fault:
+    """What it means that openai's client got no answer: no connection, or one that broke before the answer was whole."""
+    return Fault("passing", type(error).__name__, unreachable=type(error.__cause__).__name__ in _NO_CONNECTION)
 
 
 def _told(body: object) -> Mapping[str, object]:
