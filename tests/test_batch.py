@@ -351,7 +351,7 @@ def test_two_processes_do_not_submit_the_same(tmp_path: Path) -> None:
     """While one process waits for batches of a store, another one is told so, and submits nothing."""
     with (
         serving() as server,
-        Tickets(tmp_path / "batches", server.url),
+        Tickets(tmp_path, server.url),
         pytest.raises(UnfinishedError, match="another process"),
     ):
         ask_missing(tmp_path, at(server, tmp_path), 2)
@@ -360,8 +360,8 @@ def test_two_processes_do_not_submit_the_same(tmp_path: Path) -> None:
 
 def test_batches_at_another_address_are_left_alone(tmp_path: Path) -> None:
     """With another base_url, the notes of batches elsewhere stay, and those questions are asked here."""
-    with Tickets(tmp_path / "batches", "https://elsewhere.example/v1") as other:
-        note = other.path(other.begun({question(0).key: question(0).request}))
+    with Tickets(tmp_path, "https://elsewhere.example/v1") as other:
+        note = other.path(other.begun({question(0).key: question(0).request}, 9))
     with serving() as server:
         ask_missing(tmp_path, at(server, tmp_path), 12)
     assert (kept(tmp_path), note.exists()) == (ALL, True)

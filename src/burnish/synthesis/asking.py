@@ -23,8 +23,20 @@ from burnish.synthesis.service import Service, Traffic
 _IN_A_ROW = 3  # questions given up, with no reply in between, after which the service counts as gone
 
 
-def ask(questions: Sequence[Question], service: Service, keep: Callable[[Reply], None]) -> Traffic:
+def ask(
+    questions: Sequence[Question],
+    service: Service,
+    keep: Callable[[Reply], None],
+    lose: Callable[[Question], bool] = lambda _: True,
+) -> Traffic:
     """Ask each question and hand each reply to `keep`, in this thread, before anything else happens.
+
+    Args:
+        questions: what to ask.
+        service: whom.
+        keep: gets each reply.
+        lose: is told of a try whose answer did not come but may be charged; whether to try again now. If not, the question is
+            left without a reply.
 
     Raises:
         InputError: there is no key in the environment, or the service refuses it, the model or a parameter.
@@ -33,7 +45,7 @@ def ask(questions: Sequence[Question], service: Service, keep: Callable[[Reply],
     if service.mode == "batch":
         traffic = batch.ask(questions, service, keep)
     else:
-        traffic = asyncio.run(_Asking(service, keep).all(questions))
+        traffic = asyncio.run(_Asking(service, keep, lose).all(questions))
     print(traffic.told(), file=sys.stderr)
     return traffic
 
@@ -48,9 +60,10 @@ class _Asking:
     They are shared wherever the requests leave from: other machines (`sending`) only send what this process begins.
     """
 
-    def __init__(self, service: Service, keep: Callable[[Reply], None]) -> None:
+    def __init__(self, service: Service, keep: Callable[[Reply], None], lose: Callable[[Question], bool]) -> None:
         self._service = service
         self._keep = keep
+        self._lose = lose
         self._requests = limits.Pace(service.requests_per_minute)
         self._tokens = limits.Pace(service.tokens_per_minute)
         self._paused_until = 0.0
@@ -126,8 +139,12 @@ class _Asking:
                 return found
             if found.kind == "passing":
                 tries += 1
+                affordable = not found.may_cost or self._lose(one)
                 if tries > self._service.retries:
                     self._give_up(found)
+                    return None
+                if not affordable:
+                    self._leave(found)
                     return None
                 self._again[found.words] += 1
                 await self._wait(found, tries)
@@ -174,7 +191,12 @@ class _Asking:
         await self._rest(seconds)
 
     def _give_up(self, found: Fault) -> None:
-        """Leave a question without a reply: the service may fail at it alone. Where it fails at all, stop.
+        """Leave a question without a reply: the service may fail at it alone. Where it fails at all, stop."""
+        self._leave(found)
+        self._given_up.append(found)
+
+    def _leave(self, found: Fault) -> None:
+        """Count a question that got no answer.
 
         Raises:
             UnfinishedError: several questions in a row were not answered; or none was yet, and it is not for the question.
@@ -182,7 +204,6 @@ class _Asking:
         self._in_a_row += 1
         if self._in_a_row >= _IN_A_ROW or (found.of_the_service and not self._answered):
             raise found.error()
-        self._given_up.append(found)
 
     async def _attempt(self, one: Question, dialect: Dialect) -> Reply | Fault:
         """One request, begun when rates and pauses allow, and given up when its time is over."""

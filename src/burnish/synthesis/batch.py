@@ -18,6 +18,7 @@ from burnish.synthesis.remote import ENDPOINT, Remote
 from burnish.synthesis.replies import Reply, ReplyStore
 from burnish.synthesis.service import Service, Traffic
 from burnish.synthesis.tickets import Ticket, Tickets
+from burnish.synthesis.tokens import most_tokens
 
 MOST_REQUESTS, MOST_BYTES = 50_000, 200_000_000  # of one input file, by OpenAI's guide to the Batch API
 
@@ -40,10 +41,15 @@ def ask(questions: Sequence[Question], service: Service, keep: Callable[[Reply],
     assert service.store is not None, "mode batch needs Service.store"
     remote = Remote(service)
     try:
-        with Tickets(service.store / "batches", service.address) as tickets:
+        with Tickets(service.store, service.address) as tickets:
             return _Asking(service, remote, tickets, keep).all(questions)
     finally:
         remote.close()
+
+
+def submitted(service: Service) -> list[Ticket]:
+    """The batches that earlier runs left at the service, as far as they are written down."""
+    return list(Tickets(service.store, service.address)) if service.store else []
 
 
 def parts(
@@ -149,7 +155,8 @@ class _Asking:
         return None
 
     def _submitted(self, part: list[Question]) -> Ticket:
-        ticket = self._tickets.begun({one.key: one.request for one in part})
+        tokens_in = sum(most_tokens(one.message) for one in part)
+        ticket = self._tickets.begun({one.key: one.request for one in part}, tokens_in)
         lines = self._tickets.input_file(ticket, map(self._line, part))
         try:
             file = self._remote.uploaded(lines)

@@ -16,6 +16,7 @@ Kind = Literal["passing", "output", "limit", "refused", "question", "final"]
 
 _PASSING = frozenset({408, 409, 424, 425, 429})  # 424: TGI, when the model fails
 _ABOUT_THE_REQUEST = frozenset({400, 413, 422})
+_PERHAPS_COMPUTED = frozenset({0, 200, 408, 504, 524})  # 0: cut off or too late; 504, 524: too late for a proxy
 _NO_CREDIT = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
 _FILTERED = frozenset({"content_filter", "content_policy_violation", "moderation_blocked"})
 _OUTPUT = re.compile(r"response_format|json_schema|json_object|structured output|guided|grammar", re.IGNORECASE)
@@ -48,6 +49,11 @@ class Fault:
     knob: str = ""
     retry_after: float | None = None
     unreachable: bool = False
+
+    @property
+    def may_cost(self) -> bool:
+        """Whether the service may have computed, and charged, an answer that did not come."""
+        return self.kind == "passing" and not self.unreachable and self.status in _PERHAPS_COMPUTED
 
     @property
     def of_the_service(self) -> bool:
