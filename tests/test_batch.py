@@ -12,7 +12,7 @@ import pytest
 import loopback
 from asker import SCHEMA, ask_missing, kept, question
 from burnish.errors import InputError, UnfinishedError
-from burnish.synthesis import batch
+from burnish.synthesis import batch, limits, remote
 from burnish.synthesis.replies import Reply, ReplyStore
 from burnish.synthesis.service import Service
 from burnish.synthesis.tickets import Tickets
@@ -278,6 +278,36 @@ def test_a_passing_fault_is_tried_again(tmp_path: Path, call: str, fault: loopba
     """Busy, failing or broken off at any step: tried again, and one batch is created."""
     with serving() as server:
         server.faults[call] = [fault]
+        ask_missing(tmp_path, at(server, tmp_path), 12)
+    assert (kept(tmp_path), server.delivered, len(server.batches)) == (ALL, ONCE, 1)
+
+
+@pytest.mark.parametrize("call", ["GET batches", "GET files"])
+def test_an_outage_of_minutes_ends_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    """While a batch is under way or fetched, a service may be gone for far longer than the retries of a request last. It is tried
+    again at the pace of single requests.
+    """
+    waits: list[int] = []
+    monkeypatch.setattr(limits, "back_off", lambda tries: waits.append(tries) or 0.01)
+    with serving() as server:
+        server.faults[call] = [fails(502), cuts, *[fails(500)] * 18]
+        ask_missing(tmp_path, at(server, tmp_path, retries=0), 12)
+    assert (kept(tmp_path), server.delivered, len(server.batches)) == (ALL, ONCE, 1)
+    assert waits == list(range(1, 21))
+
+
+def test_an_outage_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then the run stops, and its note is there for the next one; so it does where the service asks for hours."""
+    monkeypatch.setattr(limits, "back_off", lambda tries: 0.01)
+    with serving() as server:
+        server.faults["GET batches"] = [fails(429, Retry_After="7200")]
+        with pytest.raises(UnfinishedError, match="wait 120 minutes"):
+            ask_missing(tmp_path, at(server, tmp_path), 12)
+        monkeypatch.setattr(remote.Remote._tried, "__defaults__", (0.0,))
+        server.faults["GET batches"] = [fails(500)] * 3
+        with pytest.raises(UnfinishedError, match="HTTP 500 after all retries"):
+            ask_missing(tmp_path, at(server, tmp_path), 12)
+        assert len(tickets(tmp_path)) == 1
         ask_missing(tmp_path, at(server, tmp_path), 12)
     assert (kept(tmp_path), server.delivered, len(server.batches)) == (ALL, ONCE, 1)
 

@@ -3,8 +3,6 @@
 import asyncio
 import itertools
 import json
-import math
-import random
 import sys
 import time
 from collections import Counter
@@ -179,13 +177,7 @@ class _Asking:
         Raises:
             UnfinishedError: the service asks for longer than a run should wait.
         """
-        asked = found.retry_after or 0
-        if asked > limits.LONGEST_RETRY_AFTER:
-            raise UnfinishedError(
-                f"synthesize: the service asks to wait {math.ceil(asked / 60)} minutes ({found.words}); every reply "
-                "so far is kept: run the same command again then, which asks only for the rest"
-            )
-        seconds = asked * random.uniform(1, 1.1) or limits.back_off(tries)
+        seconds = found.pause(tries)
         if found.status in {429, 503}:
             self._paused_until = max(self._paused_until, time.monotonic() + seconds)
         await self._rest(seconds)

@@ -1,5 +1,7 @@
 """What it means when a service gives no completion: try again, ask otherwise, never ask this again, or stop."""
 
+import math
+import random
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -59,6 +61,20 @@ class Fault:
     def of_the_service(self) -> bool:
         """Whether it would have met any other question too: nobody is there, or the service is too busy."""
         return self.unreachable or self.status in {429, 503}
+
+    def pause(self, tries: int) -> float:
+        """Seconds to wait before another try: as long as the service asks, else by the number of failures.
+
+        Raises:
+            UnfinishedError: the service asks for longer than a run should wait.
+        """
+        asked = self.retry_after or 0
+        if asked > limits.LONGEST_RETRY_AFTER:
+            raise UnfinishedError(
+                f"synthesize: the service asks to wait {math.ceil(asked / 60)} minutes ({self.words}); every reply "
+                "so far is kept: run the same command again then, which asks only for the rest"
+            )
+        return asked * random.uniform(1, 1.1) or limits.back_off(tries)
 
     def error(self) -> InputError | UnfinishedError:
         """What the user is told when asking stops for it."""
