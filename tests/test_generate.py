@@ -311,6 +311,27 @@ def test_one_more_document_asks_once_more(tmp_path: Path, serve: Callable[..., M
     assert server.asked == dict.fromkeys(SUBJECTS[:4], 1)
 
 
+def test_an_effort_is_sent_and_part_of_the_key_only_where_it_is_set(tmp_path: Path, serve: Callable[..., Model]) -> None:
+    """So replies that were paid for without one serve on. A recorded reply serves whatever is set."""
+    server = serve()
+    record(tmp_path / "recorded", corpus(1), {"Frames": '["keep columns"]'})
+    made(tmp_path, corpus(2), asking(server))
+    found = made(tmp_path, corpus(2), asking(server, reasoning_effort="low"))
+    assert [one.get("reasoning_effort") for one in server.bodies] == [None, "low"]
+    assert server.asked == {"Joins": 2}
+    assert (found.counts["replayed"], found.counts["from_store"]) == (1, 1)
+    assert made(tmp_path, corpus(2), asking(server)).asked == 0
+
+
+def test_a_model_that_does_not_think_names_the_knob(tmp_path: Path, serve: Callable[..., Model]) -> None:
+    """One request tells."""
+    told = {"error": {"message": "Unsupported parameter", "param": "reasoning_effort", "code": "unsupported_parameter"}}
+    server = serve(lambda title, before: (400, {}, json.dumps(told).encode()))
+    with pytest.raises(InputError, match=r"synthesize\.reasoning_effort"):
+        made(tmp_path, corpus(), asking(server, reasoning_effort="low"))
+    assert sum(server.asked.values()) == 1
+
+
 def test_passing_faults_are_tried_again(tmp_path: Path, serve: Callable[..., Model]) -> None:
     """A 429 with Retry-After and a 500 are tried again by the client, and cost nothing."""
     faults = {"Frames": (429, {"Retry-After": "0"}, b"{}"), "Joins": (500, {}, b"oops")}
@@ -489,13 +510,21 @@ KNOBS: dict[str, Any] = {
     "examples": 0,
     "temperature": 0.0,
     "max_output_tokens": 100,
+    "reasoning_effort": "",
     "prices": {"m": {"input": 1.0, "output": 2.0}},
     "max_dollars": 10.0,
     "max_requests": 100,
     "max_bad_share": 0.0,
     "accept_coverage": 1.0,
     "max_passages_per_query": 2,
-    "judge": {"threshold": 0, "model": "m", "prompt": "judge.txt", "max_output_tokens": 100, "temperature": 0.0},
+    "judge": {
+        "threshold": 0,
+        "model": "m",
+        "prompt": "judge.txt",
+        "max_output_tokens": 100,
+        "temperature": 0.0,
+        "reasoning_effort": "",
+    },
 }
 
 LOCAL = {"engine": "local", "address": "", "cpus": 1}

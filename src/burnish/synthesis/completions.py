@@ -65,6 +65,8 @@ def body(one: Question, dialect: Dialect) -> dict[str, Any]:
         "temperature": parameters["temperature"],
         dialect.limit: parameters["max_output_tokens"],
     }
+    if effort := parameters.get("reasoning_effort"):
+        sent["reasoning_effort"] = effort
     if dialect.output == "json_object":
         sent["response_format"] = {"type": "json_object"}
     elif dialect.output == "json_schema" and one.schema is not None:

@@ -24,7 +24,10 @@ _FILTERED = frozenset({"content_filter", "content_policy_violation", "moderation
 _OUTPUT = re.compile(r"response_format|json_schema|json_object|structured output|guided|grammar", re.IGNORECASE)
 _LIMIT = re.compile(r"max_(completion_)?tokens")
 _UNKNOWN = re.compile(r"unsupported|not supported|unrecognized|unknown|unexpected|not permitted|extra", re.IGNORECASE)
-_KNOBS = {"model": "model", "temperature": "temperature"}  # parameters of a request that are the same for every question
+_EFFORT = re.compile(r"reasoning_effort|does not support thinking")  # the latter: Ollama
+_KNOBS = {
+    one: one for one in ("model", "temperature", "reasoning_effort")
+}  # parameters of a request that are the same for every question
 _NO_CONNECTION = frozenset({"ConnectError", "ConnectTimeout"})  # by name: which HTTP library it uses is the client's affair
 _WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
@@ -140,6 +143,8 @@ def fault(status: int, body: object) -> Fault:
         return Fault("limit", words, status)
     if param in _KNOBS:
         return Fault("final", words, status, _KNOBS[param])
+    if _EFFORT.search(message[:1000]):
+        return Fault("final", words, status, "reasoning_effort")
     return Fault("question", words, status)
 
 

@@ -21,7 +21,7 @@ from burnish.synthesis.judging import Sifted
 from burnish.synthesis.pairs import Made, lexical_copy_rate, query_tables
 from burnish.synthesis.plan import Part, Plan, part
 from burnish.synthesis.prompt import Question
-from burnish.synthesis.questions import FOUND, Replies, question, read
+from burnish.synthesis.questions import FOUND, Replies, question, read, sampling
 from burnish.synthesis.replies import STATUSES, Reply, ReplyStore, Status
 from burnish.synthesis.rounds import Round, complete
 from burnish.synthesis.settings import Inputs, Settings, check
@@ -71,11 +71,8 @@ class _Work:
     def wanted(self) -> Round:
         """The questions for queries, one for each subject."""
         chosen = self.settings
-        parameters = {
-            "count": chosen.count,
-            "max_output_tokens": chosen.max_output_tokens,
-            "temperature": chosen.temperature,
-        }
+        how = sampling(chosen.max_output_tokens, chosen.temperature, chosen.reasoning_effort)
+        parameters = {"count": chosen.count, **how}
         shown = written(self.inputs.examples, chosen.prompt.phrases)
         asked = [
             question(chosen.prompt, one, model=chosen.model, parameters=parameters, examples=shown) for one in self.subjects
