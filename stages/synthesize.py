@@ -28,6 +28,7 @@ from burnish.tables import DOCUMENTS, PASSAGES, QRELS, QUERIES, VERDICTS
 PromptFile = Annotated[str, Field(pattern=r"^[\w.-]+\.txt$")]
 Tokens = Annotated[int, Field(ge=16, le=32_768)]
 Temperature = Annotated[float, Field(ge=0, le=2)]
+Effort = Literal["", "none", "minimal", "low", "medium", "high"]
 Name = Annotated[str, Field(min_length=1)]
 
 
@@ -52,6 +53,7 @@ class JudgeKnobs(Knobs):
     prompt: PromptFile
     max_output_tokens: Tokens
     temperature: Temperature
+    reasoning_effort: Effort
 
 
 class SynthesizeKnobs(Knobs):
@@ -73,6 +75,7 @@ class SynthesizeKnobs(Knobs):
     examples: Annotated[int, Field(ge=0, le=20)]
     temperature: Temperature
     max_output_tokens: Tokens
+    reasoning_effort: Effort
     prices: dict[str, Price]
     max_dollars: Annotated[float, Field(gt=0)] | None
     max_requests: Annotated[int, Field(ge=1)]

@@ -69,11 +69,12 @@ SETTINGS = Settings(
     variety=VARIETY,
     temperature=0.0,
     max_output_tokens=100,
+    reasoning_effort="",
     caps=Caps(max_requests=1000, max_dollars=None, prices={}),
     max_bad_share=1.0,
     accept_coverage=0.0,
     max_passages_per_query=3,
-    judge=Judge(threshold=0, model="j", prompt=None, max_output_tokens=50, temperature=0.0),
+    judge=Judge(threshold=0, model="j", prompt=None, max_output_tokens=50, temperature=0.0, reasoning_effort=""),
 )
 
 

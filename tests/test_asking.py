@@ -15,6 +15,7 @@ import pytest
 import loopback
 from asker import SCHEMA, ask_missing, kept, question
 from burnish.errors import InputError, UnfinishedError
+from burnish.synthesis import asking
 from burnish.synthesis.asking import ask
 from burnish.synthesis.replies import Reply, ReplyStore
 from burnish.synthesis.service import Service
@@ -118,6 +119,40 @@ def test_one_question_that_the_service_fails_at_costs_itself(tmp_path: Path) -> 
     assert server.delivered == each(range(5))
 
 
+@pytest.mark.parametrize("fault", [fails(500), cuts, fails(200, {"choices": []}), fails(200, {"error": {"message": "no"}})])
+@pytest.mark.parametrize("at_fault", [{"q0"}, {"q0", "q1"}, {"q3"}])
+def test_a_question_that_the_service_fails_at_blocks_no_other(tmp_path: Path, fault: Act, at_fault: set[str]) -> None:
+    """Though it is the first that is asked: up to two others, each alone, show that the service works. An answer of status 200
+    that holds no completion is such a failure too, at any place.
+    """
+    with serving(lambda message, before: fault if message in at_fault else says("fine")) as server:
+        for _ in range(2):
+            with pytest.raises(UnfinishedError, match=f"{len(at_fault)} of . requests got no answer after all retries"):
+                ask_missing(tmp_path, at(server, retries=1), 6)
+            assert kept(tmp_path) == dict.fromkeys(set(each(range(6))) - at_fault, "ok")
+    assert server.asked == {message: 4 if message in at_fault else 1 for message in each(range(6))}
+
+
+@pytest.mark.parametrize(("fault", "count"), [(fails(500), 3), (cuts, 3), (fails(200, {"choices": []}), 3), (fails(503), 1)])
+def test_a_service_that_never_worked_ends_the_run(tmp_path: Path, fault: Act, count: int) -> None:
+    """Three questions without an answer, each asked alone, are enough to tell; one, where the service says that it is busy."""
+    with serving(lambda message, before: fault) as server, pytest.raises(UnfinishedError, match="every reply so far is kept"):
+        ask_missing(tmp_path, at(server, retries=0), 30)
+    assert server.asked == each(range(count))
+
+
+def test_an_address_without_a_server_ends_the_run_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No other question could do better where there is no connection."""
+    tried: list[Any] = []
+    attempt = asking._Asking._attempt
+    monkeypatch.setattr(asking._Asking, "_attempt", lambda self, one, dialect: tried.append(one) or attempt(self, one, dialect))
+    with serving() as server:
+        gone = at(server, retries=0)
+    with pytest.raises(UnfinishedError, match="base_url"):
+        ask_missing(tmp_path, gone, 9)
+    assert len(tried) == 1
+
+
 def test_a_service_that_is_gone_ends_the_run(tmp_path: Path) -> None:
     """After three questions in a row without an answer nothing more is asked."""
     with (
@@ -143,7 +178,7 @@ def test_a_service_that_is_gone_ends_the_run(tmp_path: Path) -> None:
         (fails(429, problem("Pay first", code="insufficient_quota")), "insufficient_quota", UnfinishedError),
         (fails(405), "HTTP 405", UnfinishedError),
         (fails(200, b"<html>Welcome</html>"), "no chat completion", UnfinishedError),
-        (fails(200, {"choices": [{"message": None}]}), "no chat completion", UnfinishedError),
+        (fails(200, [{"choices": []}]), "no chat completion", UnfinishedError),
     ],
 )
 def test_what_cannot_succeed_is_tried_once(tmp_path: Path, fault: Act, told: str, kind: type[Exception]) -> None:

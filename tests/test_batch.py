@@ -12,7 +12,7 @@ import pytest
 import loopback
 from asker import SCHEMA, ask_missing, kept, question
 from burnish.errors import InputError, UnfinishedError
-from burnish.synthesis import batch
+from burnish.synthesis import batch, limits, remote
 from burnish.synthesis.replies import Reply, ReplyStore
 from burnish.synthesis.service import Service
 from burnish.synthesis.tickets import Tickets
@@ -153,19 +153,23 @@ def test_each_result_has_its_status(tmp_path: Path) -> None:
         "q3": (200, completion("cut", finish_reason="length")),
         "q4": (500, problem("oops")),
         "q5": (0, "batch_expired"),
+        "q6": (200, {"choices": []}),  # to fetch it again would bring the same
     }
     with serving() as server:
         server.batch_script = lambda message: script.get(message, (200, completion("fine")))
-        with pytest.raises(UnfinishedError, match=r"2 requests in batches got no answer .1 HTTP 500, 1 batch_expired."):
+        with pytest.raises(
+            UnfinishedError,
+            match=r"3 requests in batches got no answer .1 HTTP 200 without a chat completion, 1 HTTP 500, 1 batch_expired.",
+        ):
             ask_missing(tmp_path, at(server, tmp_path), 8)
         found = kept(tmp_path)
         script.clear()
         ask_missing(tmp_path, at(server, tmp_path), 8)
     bad = {"q0": "failed-permanently", "q1": "refused", "q2": "refused", "q3": "truncated"}
-    assert found == {**bad, "q6": "ok", "q7": "ok"}
-    assert kept(tmp_path) == {**found, "q4": "ok", "q5": "ok"}
-    assert server.asked == {f"q{number}": 1 + (number in {4, 5}) for number in range(8)}
-    assert max(server.delivered.values()) == 1
+    assert found == {**bad, "q7": "ok"}
+    assert kept(tmp_path) == {**found, "q4": "ok", "q5": "ok", "q6": "ok"}
+    assert server.asked == {f"q{number}": 1 + (number in {4, 5, 6}) for number in range(8)}
+    assert max(count for message, count in server.delivered.items() if message != "q6") == 1
 
 
 @pytest.mark.parametrize(("ending", "told"), [("expired", "in a batch that expired"), ("cancelled", "that was cancelled")])
@@ -278,6 +282,36 @@ def test_a_passing_fault_is_tried_again(tmp_path: Path, call: str, fault: loopba
     assert (kept(tmp_path), server.delivered, len(server.batches)) == (ALL, ONCE, 1)
 
 
+@pytest.mark.parametrize("call", ["GET batches", "GET files"])
+def test_an_outage_of_minutes_ends_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    """While a batch is under way or fetched, a service may be gone for far longer than the retries of a request last. It is tried
+    again at the pace of single requests.
+    """
+    waits: list[int] = []
+    monkeypatch.setattr(limits, "back_off", lambda tries: waits.append(tries) or 0.01)
+    with serving() as server:
+        server.faults[call] = [fails(502), cuts, *[fails(500)] * 18]
+        ask_missing(tmp_path, at(server, tmp_path, retries=0), 12)
+    assert (kept(tmp_path), server.delivered, len(server.batches)) == (ALL, ONCE, 1)
+    assert waits == list(range(1, 21))
+
+
+def test_an_outage_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then the run stops, and its note is there for the next one; so it does where the service asks for hours."""
+    monkeypatch.setattr(limits, "back_off", lambda tries: 0.01)
+    with serving() as server:
+        server.faults["GET batches"] = [fails(429, Retry_After="7200")]
+        with pytest.raises(UnfinishedError, match="wait 120 minutes"):
+            ask_missing(tmp_path, at(server, tmp_path), 12)
+        monkeypatch.setattr(remote.Remote._tried, "__defaults__", (0.0,))
+        server.faults["GET batches"] = [fails(500)] * 3
+        with pytest.raises(UnfinishedError, match="HTTP 500 after all retries"):
+            ask_missing(tmp_path, at(server, tmp_path), 12)
+        assert len(tickets(tmp_path)) == 1
+        ask_missing(tmp_path, at(server, tmp_path), 12)
+    assert (kept(tmp_path), server.delivered, len(server.batches)) == (ALL, ONCE, 1)
+
+
 def test_an_answer_lost_after_creation_creates_no_second_batch(tmp_path: Path) -> None:
     """Where the connection breaks after the service created the batch, it is found by its mark, pages down the list."""
     with serving() as server:
@@ -347,7 +381,7 @@ def test_two_processes_do_not_submit_the_same(tmp_path: Path) -> None:
     """While one process waits for batches of a store, another one is told so, and submits nothing."""
     with (
         serving() as server,
-        Tickets(tmp_path / "batches", server.url),
+        Tickets(tmp_path, server.url),
         pytest.raises(UnfinishedError, match="another process"),
     ):
         ask_missing(tmp_path, at(server, tmp_path), 2)
@@ -356,8 +390,8 @@ def test_two_processes_do_not_submit_the_same(tmp_path: Path) -> None:
 
 def test_batches_at_another_address_are_left_alone(tmp_path: Path) -> None:
     """With another base_url, the notes of batches elsewhere stay, and those questions are asked here."""
-    with Tickets(tmp_path / "batches", "https://elsewhere.example/v1") as other:
-        note = other.path(other.begun({question(0).key: question(0).request}))
+    with Tickets(tmp_path, "https://elsewhere.example/v1") as other:
+        note = other.path(other.begun({question(0).key: question(0).request}, 9))
     with serving() as server:
         ask_missing(tmp_path, at(server, tmp_path), 12)
     assert (kept(tmp_path), note.exists()) == (ALL, True)

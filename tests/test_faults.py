@@ -26,6 +26,8 @@ from burnish.synthesis.faults import fault
         (400, {"message": "Only the default (1) value is supported", "param": "temperature"}, "final"),
         (400, {"error": {"code": "context_length_exceeded", "param": "messages"}}, "question"),
         (400, {"error": {"code": "content_filter"}}, "refused"),
+        (400, {"error": {"message": '"gemma3" does not support thinking'}}, "final"),
+        (422, {"detail": [{"loc": ["body", "reasoning_effort"], "msg": "Extra inputs are not permitted"}]}, "final"),
         (413, b"too large", "question"),
         (400, [], "question"),
         (400, {"error": {"message": None, "code": 3, "param": ["x"]}}, "question"),

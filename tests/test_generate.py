@@ -311,6 +311,27 @@ def test_one_more_document_asks_once_more(tmp_path: Path, serve: Callable[..., M
     assert server.asked == dict.fromkeys(SUBJECTS[:4], 1)
 
 
+def test_an_effort_is_sent_and_part_of_the_key_only_where_it_is_set(tmp_path: Path, serve: Callable[..., Model]) -> None:
+    """So replies that were paid for without one serve on. A recorded reply serves whatever is set."""
+    server = serve()
+    record(tmp_path / "recorded", corpus(1), {"Frames": '["keep columns"]'})
+    made(tmp_path, corpus(2), asking(server))
+    found = made(tmp_path, corpus(2), asking(server, reasoning_effort="low"))
+    assert [one.get("reasoning_effort") for one in server.bodies] == [None, "low"]
+    assert server.asked == {"Joins": 2}
+    assert (found.counts["replayed"], found.counts["from_store"]) == (1, 1)
+    assert made(tmp_path, corpus(2), asking(server)).asked == 0
+
+
+def test_a_model_that_does_not_think_names_the_knob(tmp_path: Path, serve: Callable[..., Model]) -> None:
+    """One request tells."""
+    told = {"error": {"message": "Unsupported parameter", "param": "reasoning_effort", "code": "unsupported_parameter"}}
+    server = serve(lambda title, before: (400, {}, json.dumps(told).encode()))
+    with pytest.raises(InputError, match=r"synthesize\.reasoning_effort"):
+        made(tmp_path, corpus(), asking(server, reasoning_effort="low"))
+    assert sum(server.asked.values()) == 1
+
+
 def test_passing_faults_are_tried_again(tmp_path: Path, serve: Callable[..., Model]) -> None:
     """A 429 with Retry-After and a 500 are tried again by the client, and cost nothing."""
     faults = {"Frames": (429, {"Retry-After": "0"}, b"{}"), "Joins": (500, {}, b"oops")}
@@ -425,14 +446,21 @@ def test_an_unreachable_service_leaves_the_stage_unfinished(tmp_path: Path, serv
     assert not list((tmp_path / "store").glob("*.jsonl"))
 
 
-@pytest.mark.parametrize("body", [b"<html>proxy</html>", b"[]", b'{"choices": []}', b'{"choices": [{"message": null}]}'])
+@pytest.mark.parametrize(
+    ("body", "tries"),
+    [(b"<html>proxy</html>", 1), (b"[]", 1), (b'{"choices": []}', 2), (b'{"choices": [{"message": null}]}', 2)],
+)
 def test_an_answer_that_is_no_completion_leaves_the_stage_unfinished(
-    tmp_path: Path, serve: Callable[..., Model], body: bytes
+    tmp_path: Path, serve: Callable[..., Model], body: bytes, tries: int
 ) -> None:
-    """A proxy's page or an odd body with status 200 is never taken for a reply."""
+    """A proxy's page or an odd body with status 200 is never taken for a reply; where it could be one question's, it is tried
+    again.
+    """
     server = serve(lambda title, before: (200, {}, body))
-    with pytest.raises(UnfinishedError, match="no chat completion"):
-        made(tmp_path, corpus(1), asking(server))
+    chosen = asking(server)
+    with pytest.raises(UnfinishedError, match=r"no chat completion|without a chat completion"):
+        made(tmp_path, corpus(1), replace(chosen, service=replace(chosen.service, retries=1)))
+    assert sum(server.asked.values()) == tries
 
 
 def test_a_refused_key_is_told_without_the_key(tmp_path: Path, serve: Callable[..., Model]) -> None:
@@ -482,13 +510,21 @@ KNOBS: dict[str, Any] = {
     "examples": 0,
     "temperature": 0.0,
     "max_output_tokens": 100,
+    "reasoning_effort": "",
     "prices": {"m": {"input": 1.0, "output": 2.0}},
     "max_dollars": 10.0,
     "max_requests": 100,
     "max_bad_share": 0.0,
     "accept_coverage": 1.0,
     "max_passages_per_query": 2,
-    "judge": {"threshold": 0, "model": "m", "prompt": "judge.txt", "max_output_tokens": 100, "temperature": 0.0},
+    "judge": {
+        "threshold": 0,
+        "model": "m",
+        "prompt": "judge.txt",
+        "max_output_tokens": 100,
+        "temperature": 0.0,
+        "reasoning_effort": "",
+    },
 }
 
 LOCAL = {"engine": "local", "address": "", "cpus": 1}

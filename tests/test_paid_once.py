@@ -202,6 +202,28 @@ def test_after_a_repair_the_lost_reply_alone_is_asked_for(stage: Stage) -> None:
     assert {path.name: path.read_bytes() for path in OUT.iterdir()} == before
 
 
+def test_what_failed_for_good_is_asked_for_again_once_it_is_forgotten(stage: Stage) -> None:
+    """As after a server's limit was raised: the command takes these replies alone out of the store, and the file aside."""
+    turned_down = loopback.fails(413, b"large")
+    with loopback.serving(
+        lambda message, before: answer(message) if before or subject(message) != LOST else turned_down
+    ) as server:
+        for _ in range(2):
+            assert run(stage, server, max_bad_share=0.1) == 0
+        assert asked(server) == ONCE
+        (shard,) = PAID.glob("*.jsonl")
+        before = shard.read_bytes()
+        done = CliRunner().invoke(cli, ["repair", "--forget", "failed-permanently", str(PAID)])
+        assert (done.exit_code, "1 replies forgotten that were failed-permanently" in done.output) == (0, True)
+        assert (PAID / "forgotten" / shard.name).read_bytes() == before
+        assert (len(ReplyStore(PAID)), ReplyStore(PAID).damaged) == (len(SUBJECTS) - 1, [])
+        assert run(stage, server) == 0
+    assert asked(server) == {**ONCE, LOST: 2}
+    assert {one.status for one in ReplyStore(PAID)} == {"ok"}
+    wrong = CliRunner().invoke(cli, ["repair", "--forget", "ok", str(PAID)])
+    assert (wrong.exit_code, "expected one of refused" in wrong.output) == (2, True)
+
+
 # Two processes
 
 

@@ -9,14 +9,15 @@ import polars as pl
 import pytest
 
 import loopback
-from burnish.errors import InputError
+from burnish.errors import InputError, UnfinishedError
 from burnish.synthesis.budget import Budget, Caps, Price
 from burnish.synthesis.prompt import Question
 from burnish.synthesis.replies import Reply, ReplyStore
 from burnish.synthesis.service import Service
+from burnish.synthesis.tickets import Ticket
 from burnish.synthesis.tokens import TokenCounter, most_tokens, token_counter
 from handmade import PROMPT, SUBJECTS, VARIED, corpus, judge, made, plan, questions, record, settings
-from loopback import fails, serving
+from loopback import fails, says, serving
 
 PRICES = {"m": Price(input=1.0, output=2.0), "j": Price(input=10.0, output=20.0)}
 GOOD = '{"queries": ["what is it made of"]}'
@@ -158,7 +159,7 @@ def test_the_first_questions_that_fit_are_affordable() -> None:
     budget = Budget(Caps(1000, 900e-6, PRICES))
     assert len(budget.affordable([asked()] * 9)) == 4
     for _ in range(4):
-        budget.charge(asked(), Reply({}, "ok", "", {"input": 10, "output": 5}))
+        budget.charge(Reply({}, "ok", "", {"input": 10, "output": 5}), asked())
     assert budget.dollars == pytest.approx(80e-6)
     assert len(budget.affordable([asked()] * 9)) == 3
 
@@ -166,17 +167,42 @@ def test_the_first_questions_that_fit_are_affordable() -> None:
 def test_a_reply_without_usage_is_charged_at_the_most() -> None:
     """A server that does not tell may have charged as much; one that turned the request down charged nothing."""
     budget = Budget(Caps(1000, 1.0, PRICES))
-    budget.charge(asked(), Reply({}, "ok", "", None))
+    budget.charge(Reply({}, "ok", "", None), asked())
     assert budget.dollars == pytest.approx(217e-6)
-    budget.charge(asked(), Reply({}, "failed-permanently", "", None))
+    budget.charge(Reply({}, "failed-permanently", "", None), asked())
     assert (budget.requests, budget.dollars) == (2, pytest.approx(217e-6))
+
+
+def test_a_try_whose_answer_was_lost_counts_at_the_most() -> None:
+    """The service may have computed it. Another try is begun only if the cap then holds for all that is under way; what others
+    cost less than they can affords it later.
+    """
+    budget = Budget(Caps(1000, 900e-6, PRICES))
+    both = [asked(), replace(asked(), request={**asked().request, "model": "m", "excerpt": "2"})]
+    assert budget.affordable(both) == both
+    budget.begin(both)
+    assert [budget.lose(both[0]) for _ in range(3)] == [True, True, False]
+    assert budget.dollars == pytest.approx(651e-6)
+    assert budget.affordable(both) == both[:1]
+
+
+def test_requests_in_batches_under_way_are_reserved() -> None:
+    """Their replies will come whatever else is asked: what is left of the caps is for others, and they are asked in any case."""
+    sent, other = asked(), replace(asked(), request={**asked().request, "excerpt": "2"})
+    note = Ticket("mark", "address", {sent.key: sent.request}, tokens_in=17)
+    for caps in (Caps(1000, 300e-6, PRICES), Caps(1, None, {})):
+        budget = Budget(caps)
+        budget.submit([note])
+        assert budget.affordable([other, sent]) == [sent]
+        budget.charge(Reply(sent.request, "ok", "", {"input": 10, "output": 5}), None)
+        assert budget.affordable([other]) == ([other] if caps.max_dollars else [])
 
 
 def test_requests_are_capped_too() -> None:
     """Whatever they cost."""
     budget = Budget(Caps(3, None, {}))
     assert len(budget.affordable([asked()] * 9)) == 3
-    budget.charge(asked(), Reply({}, "ok", "", None))
+    budget.charge(Reply({}, "ok", "", None), asked())
     assert len(budget.affordable([asked()] * 9)) == 2
 
 
@@ -206,3 +232,63 @@ def test_what_a_batch_of_an_earlier_run_brings_is_paid_for_once(tmp_path: Path, 
             assert set(server.asked.values()) == {1}
         assert found.counts["from_store"] == len(SUBJECTS)
         assert len(ReplyStore(store / "store")) == sum(server.asked.values()) == len(SUBJECTS) * (1 + (prompt is VARIED))
+
+
+def test_a_paid_batch_is_fetched_though_no_dollar_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch of eight was submitted, then the run died, and four documents came. The next run may spend less than one request
+    can cost: it fetches the eight, counts what they cost, and submits nothing.
+    """
+    monkeypatch.setenv("OPENAI_API_KEY", loopback.KEY)
+    with serving() as server:
+        server.batch_script = lambda message: (200, loopback.completion(GOOD))
+        chosen = settings(provider="openai", service=Service(server.url, 30, 2, mode="batch", store=tmp_path / "store"))
+        server.faults["GET batches"] = [fails(401)]
+        with pytest.raises(InputError, match="401"):
+            made(tmp_path, corpus(8), chosen)
+        (part,) = plan(tmp_path, corpus(), chosen).parts
+        assert (part.asked, part.submitted) == (4, 8)
+        assert "4 requests to make, 8 submitted before" in plan(tmp_path, corpus(), chosen).told()
+        with pytest.raises(UnfinishedError, match=r"asked 8 times for \$0\.0001.* 4 replies are still missing"):
+            made(tmp_path, corpus(), replace(chosen, caps=Caps(1000, 0.0002, PRICES)))
+        assert (len(server.batches), len(ReplyStore(tmp_path / "store"))) == (1, 8)
+
+
+def test_what_is_in_a_batch_under_way_is_not_asked_by_requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mode batch was given up while a batch was under way: nothing is asked, and the error says how to go on. Questions that no
+    batch holds are asked.
+    """
+    monkeypatch.setenv("OPENAI_API_KEY", loopback.KEY)
+    with serving(lambda message, before: says(GOOD)) as server:
+        server.batch_script = lambda message: (200, loopback.completion(GOOD))
+        batches = Service(server.url, 30, 2, mode="batch", store=tmp_path / "store")
+        chosen = settings(provider="openai", service=batches)
+        single = replace(chosen, service=replace(batches, mode="requests"))
+        server.faults["GET batches"] = [fails(401)]
+        with pytest.raises(InputError, match="401"):
+            made(tmp_path, corpus(8), chosen)
+        with pytest.raises(
+            InputError, match=r"8 of the replies that are missing .* set it to batch .* remove their notes in .*batches"
+        ):
+            made(tmp_path, corpus(), single)
+        assert not server.asked
+        assert made(tmp_path, corpus(8), chosen).counts["from_store"] == 8
+        assert made(tmp_path, corpus(), single).counts["from_store"] == len(SUBJECTS)
+    assert (set(server.asked.values()), len(server.batches)) == ({1}, 1)
+
+
+def test_tries_whose_answer_is_lost_are_held_against_the_cap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that computes, and charges, answers that do not arrive: whatever it charged, no run passes its cap, and those that
+    the cap left no second try for are asked once others turned out to be cheaper.
+    """
+    monkeypatch.setenv("OPENAI_API_KEY", loopback.KEY)
+    cut = ("Joins", "Paths", "Maps")
+    with serving(
+        lambda message, before: loopback.cuts if any(one in message for one in cut) and not before else says(GOOD)
+    ) as server:
+        service = Service(server.url, 30, 2, retries=5)
+        chosen = settings(provider="openai", service=service, prices=PRICES, max_passages_per_query=12)
+        most = max(map(Budget(chosen.caps).most, questions(corpus(), chosen)))
+        capped = replace(chosen, caps=replace(chosen.caps, max_dollars=4.5 * most))
+        found = made(tmp_path, corpus(), capped)
+    assert (found.counts["from_store"], sum(server.asked.values())) == (12, 15)
+    assert 3 * most - 1e-4 < found.dollars < 4.5 * most

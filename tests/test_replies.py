@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from burnish.synthesis.replies import Reply, ReplyStore, line
+from burnish.synthesis.replies import Reply, ReplyStore, line, repair
 from burnish.synthesis.shards import Damage
 
 PROCESSES = multiprocessing.get_context("spawn")
@@ -115,6 +115,7 @@ def test_a_torn_last_line_costs_only_itself(tmp_path: Path, cut: int) -> None:
         lambda text: b"\xff\xfe\n",
         lambda text: b"[]\n",
         lambda text: b'{"reply": 3, "request": {}, "sha256": ""}\n',
+        lambda text: b'{"key":"k","request":[],"reply":{"status":"ok","text":"","usage":null},"sha256":""}\n',
     ],
 )
 def test_a_damaged_line_is_left_out_and_counted(tmp_path: Path, damage: object) -> None:
@@ -123,6 +124,8 @@ def test_a_damaged_line_is_left_out_and_counted(tmp_path: Path, damage: object) 
     (tmp_path / "a.jsonl").write_bytes(damage(line(reply(1))) + line(reply(2)))
     store = ReplyStore(tmp_path)
     assert ([one.request["excerpt"] for one in store], store.damaged) == (["2"], [Damage(tmp_path / "a.jsonl", 1, 1)])
+    assert repair(tmp_path)["a.jsonl"].lost == 1
+    assert (len(ReplyStore(tmp_path)), ReplyStore(tmp_path).damaged) == (1, [])
 
 
 def test_the_layout_of_shards_decides_nothing(tmp_path: Path) -> None:

@@ -70,13 +70,21 @@ def evaluate(model: str, queries: Path, qrels: Path, corpus: Path | None, as_jso
 
 @cli.command()
 @click.argument("folder", type=PATH, default=Path("data/paid"))
-def repair(folder: Path) -> None:
+@click.option(
+    "--forget", default="", help="Also forget replies of this status, such as failed-permanently, to ask for them again."
+)
+def repair(folder: Path, forget: str) -> None:
     """Rewrite what is sound of damaged files in the reply store FOLDER, and put those files aside."""
     from burnish.synthesis import replies  # noqa: PLC0415
 
+    bad = [one for one in replies.STATUSES if one != "ok"]
+    if forget and forget not in bad:
+        raise click.UsageError(f"--forget {forget}: expected one of {', '.join(bad)}")
     done = replies.repair(folder)
     for name, found in sorted(done.items()):
         click.echo(f"{name}: {found.kept} replies kept, at least {found.lost} lost; the damaged file is {found.aside}")
+    for status in (one for one in bad if one == forget):
+        click.echo(f"{replies.forget(folder, status)} replies forgotten that were {status}")
     click.echo(f"{folder}: {len(done)} files repaired, {len(replies.ReplyStore(folder))} replies")
 
 

@@ -3,8 +3,6 @@
 import asyncio
 import itertools
 import json
-import math
-import random
 import sys
 import time
 from collections import Counter
@@ -23,8 +21,20 @@ from burnish.synthesis.service import Service, Traffic
 _IN_A_ROW = 3  # questions given up, with no reply in between, after which the service counts as gone
 
 
-def ask(questions: Sequence[Question], service: Service, keep: Callable[[Reply], None]) -> Traffic:
+def ask(
+    questions: Sequence[Question],
+    service: Service,
+    keep: Callable[[Reply], None],
+    lose: Callable[[Question], bool] = lambda _: True,
+) -> Traffic:
     """Ask each question and hand each reply to `keep`, in this thread, before anything else happens.
+
+    Args:
+        questions: what to ask.
+        service: whom.
+        keep: gets each reply.
+        lose: is told of a try whose answer did not come but may be charged; whether to try again now. If not, the question is
+            left without a reply.
 
     Raises:
         InputError: there is no key in the environment, or the service refuses it, the model or a parameter.
@@ -33,7 +43,7 @@ def ask(questions: Sequence[Question], service: Service, keep: Callable[[Reply],
     if service.mode == "batch":
         traffic = batch.ask(questions, service, keep)
     else:
-        traffic = asyncio.run(_Asking(service, keep).all(questions))
+        traffic = asyncio.run(_Asking(service, keep, lose).all(questions))
     print(traffic.told(), file=sys.stderr)
     return traffic
 
@@ -48,9 +58,10 @@ class _Asking:
     They are shared wherever the requests leave from: other machines (`sending`) only send what this process begins.
     """
 
-    def __init__(self, service: Service, keep: Callable[[Reply], None]) -> None:
+    def __init__(self, service: Service, keep: Callable[[Reply], None], lose: Callable[[Question], bool]) -> None:
         self._service = service
         self._keep = keep
+        self._lose = lose
         self._requests = limits.Pace(service.requests_per_minute)
         self._tokens = limits.Pace(service.tokens_per_minute)
         self._paused_until = 0.0
@@ -63,11 +74,15 @@ class _Asking:
         self._outputs: Counter[str] = Counter()
 
     async def all(self, questions: Sequence[Question]) -> Traffic:
-        """Ask all; the first one alone, so that a wrong key, address or shape of output costs one request."""
+        """Ask all; the first one alone, so that a wrong key, address or shape of output costs one request. Where the service
+        fails at it, a second and a third alone tell whether the question or the service is at fault.
+        """
         waiting = iter(questions)
         with tqdm(total=len(questions), desc="ask", unit="request", disable=None) as bar:
             async with sending.sender(self._service) as self._send:
-                await self._crew(itertools.islice(waiting, 1), 1, bar.update)
+                for _ in range(_IN_A_ROW):
+                    if not self._answered:
+                        await self._crew(itertools.islice(waiting, 1), 1, bar.update)
                 await self._crew(waiting, self._service.concurrency, bar.update)
         if self._given_up:
             told = ", ".join(sorted({one.words for one in self._given_up}))
@@ -122,8 +137,12 @@ class _Asking:
                 return found
             if found.kind == "passing":
                 tries += 1
+                affordable = not found.may_cost or self._lose(one)
                 if tries > self._service.retries:
                     self._give_up(found)
+                    return None
+                if not affordable:
+                    self._leave(found)
                     return None
                 self._again[found.words] += 1
                 await self._wait(found, tries)
@@ -158,27 +177,25 @@ class _Asking:
         Raises:
             UnfinishedError: the service asks for longer than a run should wait.
         """
-        asked = found.retry_after or 0
-        if asked > limits.LONGEST_RETRY_AFTER:
-            raise UnfinishedError(
-                f"synthesize: the service asks to wait {math.ceil(asked / 60)} minutes ({found.words}); every reply "
-                "so far is kept: run the same command again then, which asks only for the rest"
-            )
-        seconds = asked * random.uniform(1, 1.1) or limits.back_off(tries)
+        seconds = found.pause(tries)
         if found.status in {429, 503}:
             self._paused_until = max(self._paused_until, time.monotonic() + seconds)
         await self._rest(seconds)
 
     def _give_up(self, found: Fault) -> None:
-        """Leave a question without a reply: the service may fail at it alone. Where it fails at all, stop.
+        """Leave a question without a reply: the service may fail at it alone. Where it fails at all, stop."""
+        self._leave(found)
+        self._given_up.append(found)
+
+    def _leave(self, found: Fault) -> None:
+        """Count a question that got no answer.
 
         Raises:
-            UnfinishedError: nothing was answered yet, or several questions in a row were not.
+            UnfinishedError: several questions in a row were not answered; or none was yet, and it is not for the question.
         """
         self._in_a_row += 1
-        if not self._answered or self._in_a_row >= _IN_A_ROW:
+        if self._in_a_row >= _IN_A_ROW or (found.of_the_service and not self._answered):
             raise found.error()
-        self._given_up.append(found)
 
     async def _attempt(self, one: Question, dialect: Dialect) -> Reply | Fault:
         """One request, begun when rates and pauses allow, and given up when its time is over."""
@@ -189,9 +206,11 @@ class _Asking:
         if isinstance(answer, Fault):
             return answer
         try:
-            reply = completions.reply(one.request, json.loads(answer))
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
-            raise Fault("final", "what came back is no chat completion").error() from None
+            reply = completions.reply(one.request, told := json.loads(answer))
+        except (KeyError, TypeError, IndexError, AttributeError):
+            return completions.NONE if isinstance(told, dict) or self._answered else completions.NO_SERVICE
+        except (ValueError, RecursionError):
+            return completions.NONE if self._answered else completions.NO_SERVICE
         if reply.usage:
             self._tokens.correct(sum(reply.usage.values()) - expected)
         return reply

@@ -18,6 +18,7 @@ from burnish.synthesis.remote import ENDPOINT, Remote
 from burnish.synthesis.replies import Reply, ReplyStore
 from burnish.synthesis.service import Service, Traffic
 from burnish.synthesis.tickets import Ticket, Tickets
+from burnish.synthesis.tokens import most_tokens
 
 MOST_REQUESTS, MOST_BYTES = 50_000, 200_000_000  # of one input file, by OpenAI's guide to the Batch API
 
@@ -40,10 +41,15 @@ def ask(questions: Sequence[Question], service: Service, keep: Callable[[Reply],
     assert service.store is not None, "mode batch needs Service.store"
     remote = Remote(service)
     try:
-        with Tickets(service.store / "batches", service.address) as tickets:
+        with Tickets(service.store, service.address) as tickets:
             return _Asking(service, remote, tickets, keep).all(questions)
     finally:
         remote.close()
+
+
+def submitted(service: Service) -> list[Ticket]:
+    """The batches that earlier runs left at the service, as far as they are written down."""
+    return list(Tickets(service.store, service.address)) if service.store else []
 
 
 def parts(
@@ -149,7 +155,8 @@ class _Asking:
         return None
 
     def _submitted(self, part: list[Question]) -> Ticket:
-        ticket = self._tickets.begun({one.key: one.request for one in part})
+        tokens_in = sum(most_tokens(one.message) for one in part)
+        ticket = self._tickets.begun({one.key: one.request for one in part}, tokens_in)
         lines = self._tickets.input_file(ticket, map(self._line, part))
         try:
             file = self._remote.uploaded(lines)
@@ -217,7 +224,7 @@ class _Asking:
 
 
 def _result(line: bytes, requests: Mapping[str, dict[str, Any]]) -> tuple[str, Reply | Fault | None]:
-    """The key and the outcome that a line of results tells; nothing where it is torn, or holds no chat completion.
+    """The key and the outcome that a line of results tells; nothing where it is torn.
 
     A request that the service will never serve has a reply too, and is not asked again.
     """
@@ -229,13 +236,21 @@ def _result(line: bytes, requests: Mapping[str, dict[str, Any]]) -> tuple[str, R
         if not response:
             return key, Fault("passing", str((error or {}).get("code")))
         if response["status_code"] == 200:
-            return key, completions.reply(requests[key], response["body"])
+            return key, _completed(requests[key], response["body"])
         found = faults.fault(response["status_code"], response["body"])
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
         return "", None
     if found.kind in {"question", "refused"}:
         return key, completions.never(requests[key], found)
     return key, found
+
+
+def _completed(request: dict[str, Any], body: Any) -> Reply | Fault:
+    """The reply in an answer of status 200, which may lack one for good: to fetch it again would not help."""
+    try:
+        return completions.reply(request, body)
+    except (KeyError, TypeError, IndexError, AttributeError):
+        return completions.NONE
 
 
 def _codes(batch: Batch) -> set[str]:

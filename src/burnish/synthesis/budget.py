@@ -1,8 +1,8 @@
 """What one run may still ask for: caps on requests and on dollars, held against the worst that a request can cost."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -10,6 +10,7 @@ from burnish.errors import InputError
 from burnish.knobs import Knobs
 from burnish.synthesis.prompt import Question
 from burnish.synthesis.replies import Reply
+from burnish.synthesis.tickets import Ticket
 from burnish.synthesis.tokens import most_tokens
 
 _MILLION = 1_000_000
@@ -69,40 +70,81 @@ class Caps:
 
 @dataclass
 class Budget:
-    """What a run has asked for and spent so far."""
+    """What a run has asked for and spent so far.
+
+    Attributes:
+        caps: what it may not pass.
+        requests: replies that came.
+        dollars: what they cost, and the most that tries can have cost whose answer did not come.
+        submitted: the most that each request can cost that is in a batch under way, by its key.
+        begun: the most that each question can cost that is being asked, by its key.
+    """
 
     caps: Caps
     requests: int = 0
     dollars: float = 0.0
+    submitted: dict[str, float] = field(default_factory=dict)
+    begun: dict[str, float] = field(default_factory=dict)
+
+    def submit(self, batches: Iterable[Ticket]) -> None:
+        """Count requests that an earlier run submitted: their replies will come, and cost, whatever else is asked."""
+        for one in batches:
+            tokens_in = one.tokens_in / max(1, len(one.requests))
+            for key, request in one.requests.items():
+                self.submitted[key] = self._most(request, tokens_in)
 
     def affordable(self, questions: Sequence[Question]) -> list[Question]:
-        """The first of `questions`, as many as the caps allow even if each costs the most that it can.
+        """Those of `questions` that are submitted, and of the others the first, as many as the caps allow even if each costs
+        the most that it can.
 
         So the cap holds whatever the replies turn out to be. They cost less, as a rule: what is left over then affords more.
         """
-        left = questions[: max(0, self.caps.max_requests - self.requests)]
-        if self.caps.max_dollars is None:
-            return list(left)
-        found, reserved = [], self.dollars
-        for one in left:
+        found = [one for one in questions if one.key in self.submitted]
+        room = max(0, self.caps.max_requests - self.requests - len(self.submitted))
+        reserved = self.dollars + sum(self.submitted.values())
+        for one in [one for one in questions if one.key not in self.submitted][:room]:
             reserved += self.most(one)
-            if reserved > self.caps.max_dollars:
+            if self.caps.max_dollars is not None and reserved > self.caps.max_dollars:
                 break
             found.append(one)
         return found
 
+    def begin(self, questions: Sequence[Question]) -> None:
+        """Reserve the most that each of these can cost, until its reply is charged."""
+        self.begun = {one.key: self.most(one) for one in questions if one.key not in self.submitted}
+
     def most(self, one: Question) -> float:
         """The most dollars that a question can cost: a token for each byte in, and all tokens out that it may have."""
-        return self.caps.dollars(one.request["model"], most_tokens(one.message), one.request["parameters"]["max_output_tokens"])
+        return self._most(one.request, most_tokens(one.message))
 
-    def charge(self, one: Question, reply: Reply) -> None:
-        """Count a reply: by the tokens that the server told, else at the most; a request that it turned down is free."""
+    def charge(self, reply: Reply, one: Question | None) -> None:
+        """Count a reply: by the tokens that the server told, else at the most; a request that it turned down is free.
+
+        Args:
+            reply: what came.
+            one: what it answers; none where a batch brings what is not asked any more.
+        """
+        request, key = (one.request, one.key) if one else (reply.request, reply.key)
+        begun, submitted = self.begun.pop(key, 0.0), self.submitted.pop(key, 0.0)
         if reply.usage:
-            cost = self.caps.dollars(one.request["model"], reply.usage["input"], reply.usage["output"])
+            cost = self.caps.dollars(request["model"], reply.usage["input"], reply.usage["output"])
         else:
-            cost = 0.0 if reply.status == "failed-permanently" else self.most(one)
+            cost = 0.0 if reply.status == "failed-permanently" else self.most(one) if one else max(begun, submitted)
         self.requests += 1
         self.dollars += cost
+
+    def lose(self, one: Question) -> bool:
+        """Count a try whose answer did not come, though the server may have computed and charged it, at the most; whether the
+        cap still allows another try at once. If not, what others cost less than they can may afford it later.
+        """
+        self.dollars += self.most(one)
+        if self.caps.max_dollars is None or self.dollars + sum(self.begun.values()) <= self.caps.max_dollars:
+            return True
+        self.begun.pop(one.key, None)
+        return False
+
+    def _most(self, request: Mapping[str, Any], tokens_in: float) -> float:
+        return self.caps.dollars(request["model"], tokens_in, request["parameters"]["max_output_tokens"])
 
     def reached(self) -> str:
         """What was asked for, and which cap stands in the way of more."""

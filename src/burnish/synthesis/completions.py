@@ -15,6 +15,10 @@ _OUTPUTS = ("json_schema", "json_object", "text")  # the strictest first
 _LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 _NO_NAME = re.compile(r"[^a-zA-Z0-9_-]+")
 
+# What a server gives now and then, with status 200, where its model or a proxy before it failed; and what only a wrong address gives.
+NONE = Fault("passing", "HTTP 200 without a chat completion", 200)
+NO_SERVICE = Fault("final", "what came back is no chat completion")
+
 
 @dataclass(frozen=True)
 class Dialect:
@@ -61,6 +65,8 @@ def body(one: Question, dialect: Dialect) -> dict[str, Any]:
         "temperature": parameters["temperature"],
         dialect.limit: parameters["max_output_tokens"],
     }
+    if effort := parameters.get("reasoning_effort"):
+        sent["reasoning_effort"] = effort
     if dialect.output == "json_object":
         sent["response_format"] = {"type": "json_object"}
     elif dialect.output == "json_schema" and one.schema is not None:

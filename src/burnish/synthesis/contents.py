@@ -1,9 +1,12 @@
 """Replies as data: the queries or scores in what a language model wrote, and nothing else of it."""
 
+import itertools
 import json
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
+from types import UnionType
 from typing import Any
 
 from burnish import writing
@@ -11,7 +14,10 @@ from burnish.synthesis.replies import Status
 
 _SHORTEST, _LONGEST = 3, 300  # letters of a query; a Chinese sign counts as two
 _LONGEST_REPLY = 100_000  # characters; a longer one is not what was asked for
-_FENCED = re.compile(r"^\s*```\w*\s*\n(.*?)\n?\s*```\s*$", re.DOTALL)
+_MOST_STARTS = 100  # places in a reply at which a JSON value is looked for
+_START = re.compile(r"[\[{]")
+_WITHIN = re.compile(r"""(["\]}\d],|":|[\[{])\s*\Z""")  # what stands before a value that is part of another one
+_SCORE = re.compile(r"\s*(\d{1,2})(\.0+)?\s*")
 _NO_TEXT = frozenset({"Cc", "Cs", "Cn", "Co", "Zl", "Zp"})  # joiners, which many scripts need, are text
 # Format characters that no reader sees: bidirectional embeddings, overrides and isolates, word joiners, shorthand and
 # annotation marks, byte order marks, tags. Joiners, soft hyphens and direction marks stay: texts need them.
@@ -44,7 +50,7 @@ class Parsed:
 
 
 def parsed(text: str, *, most: int) -> Parsed:
-    """The queries in a model's reply: a JSON object with a list `queries`, or that list, perhaps fenced as code.
+    """The queries in a model's reply: a JSON object with a list `queries`, or that list, perhaps among other text.
 
     The reply is data: nothing in it is followed, and what is no string of 3 to 300 characters is left out and counted.
 
@@ -55,9 +61,10 @@ def parsed(text: str, *, most: int) -> Parsed:
     """
     if not text.strip():
         return Parsed("empty", [])
-    listed = _listed(text, "queries")
+    listed = _listed(text, "queries", str | dict)
     if listed is None:
         return Parsed("malformed", [])
+    listed = [one.get("query") if isinstance(one, dict) else one for one in listed]
     queries = list(dict.fromkeys(query for one in listed if (query := usable(one))))
     status: Status = "ok" if queries else "malformed" if listed else "empty"
     return Parsed(status, queries[:most], len(listed) - len(queries), max(0, len(queries) - most))
@@ -66,15 +73,17 @@ def parsed(text: str, *, most: int) -> Parsed:
 def scores(text: str, *, count: int) -> list[int] | None:
     """The judge's scores, one whole number from 1 to 10 for each of `count` queries; nothing where the reply holds others.
 
+    A number may be written as a string, or with a zero behind the point.
+
     >>> scores('{"scores": [8, 3]}', count=2)
     [8, 3]
     >>> scores('{"scores": [8]}', count=2) is scores('{"scores": [8, 11]}', count=2) is None
     True
     """
-    listed = _listed(text, "scores")
+    listed = _listed(text, "scores", int | float | str)
     if listed is None or len(listed) != count:
         return None
-    whole = [one for one in listed if isinstance(one, int) and not isinstance(one, bool) and 1 <= one <= 10]
+    whole = [score for one in listed if (score := _score(one)) and score <= 10]
     return whole if len(whole) == count else None
 
 
@@ -96,15 +105,40 @@ def seen(text: str) -> str:
     return "".join(" " if one != "\n" and unicodedata.category(one) in _NO_TEXT else one for one in visible)
 
 
-def _listed(text: str, name: str) -> list[object] | None:
-    value = _json(text)
+def _score(value: object) -> int | None:
+    """A whole number, however it is written; True is none."""
+    found = None if isinstance(value, bool) else _SCORE.fullmatch(str(value))
+    return int(found[1]) if found else None
+
+
+def _listed(text: str, name: str, items: type | UnionType) -> list[object] | None:
+    """The list `name` in a reply, or the list that it is.
+
+    A model may think aloud, draft and comment: where the reply is not JSON alone, the last object with this list counts, else
+    the last list that holds any of `items`.
+    """
+    if len(text) > _LONGEST_REPLY:
+        return None
+    try:
+        value = json.loads(text.lstrip("\ufeff"))
+    except (ValueError, RecursionError):
+        values = list(_values(text.rpartition("</think>")[2]))
+        named = [one for one in values if isinstance(one, dict) and isinstance(one.get(name), list)]
+        bare = [one for one in values if isinstance(one, list) and any(isinstance(part, items) for part in one)]
+        value = next(iter([*named[-1:], *bare[-1:]]), None)
     listed = value.get(name) if isinstance(value, dict) else value
     return listed if isinstance(listed, list) else None
 
 
-def _json(text: str) -> object:
-    fenced = _FENCED.match(text)
-    try:
-        return json.loads(fenced[1] if fenced else text) if len(text) <= _LONGEST_REPLY else None
-    except (ValueError, RecursionError):
-        return None
+def _values(text: str) -> Iterator[object]:
+    """The complete JSON objects and lists in a text, in order, without what is part of another or of a torn one."""
+    decoder = json.JSONDecoder()
+    end = 0
+    for start in itertools.islice(_START.finditer(text), _MOST_STARTS):
+        if start.start() < end or _WITHIN.search(text, max(0, start.start() - 50), start.start()):
+            continue
+        try:
+            value, end = decoder.raw_decode(text, start.start())
+        except (ValueError, RecursionError):
+            continue
+        yield value

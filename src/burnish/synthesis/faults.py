@@ -1,5 +1,7 @@
 """What it means when a service gives no completion: try again, ask otherwise, never ask this again, or stop."""
 
+import math
+import random
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,12 +18,17 @@ Kind = Literal["passing", "output", "limit", "refused", "question", "final"]
 
 _PASSING = frozenset({408, 409, 424, 425, 429})  # 424: TGI, when the model fails
 _ABOUT_THE_REQUEST = frozenset({400, 413, 422})
+_PERHAPS_COMPUTED = frozenset({0, 200, 408, 504, 524})  # 0: cut off or too late; 504, 524: too late for a proxy
 _NO_CREDIT = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
 _FILTERED = frozenset({"content_filter", "content_policy_violation", "moderation_blocked"})
 _OUTPUT = re.compile(r"response_format|json_schema|json_object|structured output|guided|grammar", re.IGNORECASE)
 _LIMIT = re.compile(r"max_(completion_)?tokens")
 _UNKNOWN = re.compile(r"unsupported|not supported|unrecognized|unknown|unexpected|not permitted|extra", re.IGNORECASE)
-_KNOBS = {"model": "model", "temperature": "temperature"}  # parameters of a request that are the same for every question
+_EFFORT = re.compile(r"reasoning_effort|does not support thinking")  # the latter: Ollama
+_KNOBS = {
+    one: one for one in ("model", "temperature", "reasoning_effort")
+}  # parameters of a request that are the same for every question
+_NO_CONNECTION = frozenset({"ConnectError", "ConnectTimeout"})  # by name: which HTTP library it uses is the client's affair
 _WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -38,6 +45,7 @@ class Fault:
         status: the HTTP status, 0 where there was none.
         knob: of a final fault, the knob that the service does not take.
         retry_after: the seconds that the service asked to wait.
+        unreachable: whether there was no connection at all, so that no question can be what the service failed at.
     """
 
     kind: Kind
@@ -45,6 +53,31 @@ class Fault:
     status: int = 0
     knob: str = ""
     retry_after: float | None = None
+    unreachable: bool = False
+
+    @property
+    def may_cost(self) -> bool:
+        """Whether the service may have computed, and charged, an answer that did not come."""
+        return self.kind == "passing" and not self.unreachable and self.status in _PERHAPS_COMPUTED
+
+    @property
+    def of_the_service(self) -> bool:
+        """Whether it would have met any other question too: nobody is there, or the service is too busy."""
+        return self.unreachable or self.status in {429, 503}
+
+    def pause(self, tries: int) -> float:
+        """Seconds to wait before another try: as long as the service asks, else by the number of failures.
+
+        Raises:
+            UnfinishedError: the service asks for longer than a run should wait.
+        """
+        asked = self.retry_after or 0
+        if asked > limits.LONGEST_RETRY_AFTER:
+            raise UnfinishedError(
+                f"synthesize: the service asks to wait {math.ceil(asked / 60)} minutes ({self.words}); every reply "
+                "so far is kept: run the same command again then, which asks only for the rest"
+            )
+        return asked * random.uniform(1, 1.1) or limits.back_off(tries)
 
     def error(self) -> InputError | UnfinishedError:
         """What the user is told when asking stops for it."""
@@ -110,6 +143,8 @@ def fault(status: int, body: object) -> Fault:
         return Fault("limit", words, status)
     if param in _KNOBS:
         return Fault("final", words, status, _KNOBS[param])
+    if _EFFORT.search(message[:1000]):
+        return Fault("final", words, status, "reasoning_effort")
     return Fault("question", words, status)
 
 
@@ -117,6 +152,11 @@ def answered(error: openai.APIStatusError) -> Fault:
     """What an answer means that openai's client raised, with the wait that it asks for."""
     seconds = limits.retry_after(error.response.headers, datetime.now(UTC))
     return replace(fault(error.status_code, error.body), retry_after=seconds)
+
+
+def broken(error: openai.APIError) -> Fault:
+    """What it means that openai's client got no answer: no connection, or one that broke before the answer was whole."""
+    return Fault("passing", type(error).__name__, unreachable=type(error.__cause__).__name__ in _NO_CONNECTION)
 
 
 def _told(body: object) -> Mapping[str, object]:

@@ -11,6 +11,7 @@ import polars as pl
 
 from burnish.errors import InputError, UnfinishedError
 from burnish.synthesis import judging
+from burnish.synthesis.batch import submitted
 from burnish.synthesis.budget import Budget
 from burnish.synthesis.contents import Parsed
 from burnish.synthesis.examples import written
@@ -20,11 +21,12 @@ from burnish.synthesis.judging import Sifted
 from burnish.synthesis.pairs import Made, lexical_copy_rate, query_tables
 from burnish.synthesis.plan import Part, Plan, part
 from burnish.synthesis.prompt import Question
-from burnish.synthesis.questions import FOUND, Replies, question, read
+from burnish.synthesis.questions import FOUND, Replies, question, read, sampling
 from burnish.synthesis.replies import STATUSES, Reply, ReplyStore, Status
 from burnish.synthesis.rounds import Round, complete
 from burnish.synthesis.settings import Inputs, Settings, check
 from burnish.synthesis.subjects import Subject, Variety, subjects
+from burnish.synthesis.tickets import FOLDER
 from burnish.synthesis.turns import turn
 from burnish.synthesis.verdicts import passed_queries, refused_pairs
 
@@ -69,11 +71,8 @@ class _Work:
     def wanted(self) -> Round:
         """The questions for queries, one for each subject."""
         chosen = self.settings
-        parameters = {
-            "count": chosen.count,
-            "max_output_tokens": chosen.max_output_tokens,
-            "temperature": chosen.temperature,
-        }
+        how = sampling(chosen.max_output_tokens, chosen.temperature, chosen.reasoning_effort)
+        parameters = {"count": chosen.count, **how}
         shown = written(self.inputs.examples, chosen.prompt.phrases)
         asked = [
             question(chosen.prompt, one, model=chosen.model, parameters=parameters, examples=shown) for one in self.subjects
@@ -102,7 +101,7 @@ def synthetic(inputs: Inputs, settings: Settings, tell: Callable[[Plan], None]) 
     with _opened(inputs, settings) as work:
         plan = _planned(work)
         tell(plan)
-        asks = settings.provider == "openai" and plan.requests > 0
+        asks = settings.provider == "openai" and plan.requests + plan.submitted > 0
         with _turn(work, plan, tell) if asks else nullcontext():
             drafts = PROVIDERS[settings.provider](work)
     queries, qrels, dropped = query_tables(drafts.made, origin=drafts.origin, max_passages=settings.max_passages_per_query)
@@ -149,12 +148,19 @@ def _turn(work: _Work, plan: Plan, tell: Callable[[Plan], None]) -> Iterator[Non
     What another process paid for between the plan and the turn makes another plan.
     """
     plan.check_whole()
+    before = _submitted(work)
     with turn(work.inputs.store):
-        if work.replies.paid.refresh():
-            again = _planned(work)
-            tell(again)
-            again.check_whole()
+        if work.replies.paid.refresh() or _submitted(work) != before:
+            plan = _planned(work)
+            tell(plan)
+            plan.check_whole()
+        plan.check_submitted()
         yield
+
+
+def _submitted(work: _Work) -> set[str]:
+    """The keys of requests in batches under way."""
+    return {key for one in submitted(work.settings.service) for key in one.requests}
 
 
 def _planned(work: _Work) -> Plan:
@@ -162,7 +168,9 @@ def _planned(work: _Work) -> Plan:
     parts: list[Part] = []
     if settings.provider != "extractive":
         wanted = work.wanted
-        parts.append(part("queries", settings.model, wanted, [], max_output_tokens=settings.max_output_tokens))
+        waiting = _submitted(work)
+        most = settings.max_output_tokens
+        parts.append(part("queries", settings.model, wanted, [], submitted=waiting, max_output_tokens=most))
         if judge.threshold:
             lacks = [wanted.lacks(one) for one in wanted.questions]
             made = [pair for pair, lacking in zip(_read(work).made, lacks, strict=True) if not lacking]
@@ -172,10 +180,11 @@ def _planned(work: _Work) -> Plan:
                 for subject, lacking in zip(work.subjects, lacks, strict=True)
                 if lacking
             ]
-            parts.append(part("judge", judge.model, known, later, max_output_tokens=judge.max_output_tokens))
+            most = judge.max_output_tokens
+            parts.append(part("judge", judge.model, known, later, submitted=waiting, max_output_tokens=most))
     documents = len({one.first.document_id for one in work.subjects})
-    damaged = work.replies.damaged
-    return Plan(documents, len(work.subjects), settings.provider, parts, settings.caps, settings.service, damaged)
+    notes, damaged = work.inputs.store / FOLDER, work.replies.damaged
+    return Plan(documents, len(work.subjects), settings.provider, parts, settings.caps, settings.service, damaged, notes)
 
 
 def _replayed(work: _Work) -> _Drafts:

@@ -9,7 +9,7 @@ from burnish.errors import UnfinishedError
 from burnish.synthesis.contents import scores
 from burnish.synthesis.pairs import Made, spelling
 from burnish.synthesis.prompt import Prompt, Question
-from burnish.synthesis.questions import OF_THE_TEXT, Replies, judge_question
+from burnish.synthesis.questions import OF_THE_TEXT, Replies, judge_question, sampling
 from burnish.synthesis.replies import STATUSES, Reply, Status
 from burnish.synthesis.rounds import Round
 from burnish.synthesis.subjects import Subject
@@ -28,11 +28,12 @@ class Judge:
     prompt: Prompt | None
     max_output_tokens: int
     temperature: float
+    reasoning_effort: str
 
     def question(self, subject: Subject, queries: Sequence[str]) -> Question:
         """One request for the scores of all queries that were made for `subject`."""
         assert self.prompt
-        parameters = {"max_output_tokens": self.max_output_tokens, "temperature": self.temperature}
+        parameters = sampling(self.max_output_tokens, self.temperature, self.reasoning_effort)
         return judge_question(self.prompt, subject, queries, model=self.model, parameters=parameters)
 
 

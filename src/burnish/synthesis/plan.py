@@ -2,8 +2,9 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from burnish.errors import InputError
 from burnish.synthesis.budget import Caps
@@ -25,6 +26,7 @@ class Part:
     Attributes:
         found: the questions by how their reply was found.
         asked: requests to make; questions that read the same are one.
+        submitted: requests that are in a batch under way, so that they need not be made.
         tokens_in: of these requests; `counted` says how they were counted.
         tokens_out: of their replies; `expected` says how they were estimated.
         most_out: of their replies, if each takes all that it may.
@@ -34,6 +36,7 @@ class Part:
     model: str
     found: dict[str, int]
     asked: int
+    submitted: int
     tokens_in: int
     tokens_out: int
     most_out: int
@@ -47,6 +50,7 @@ class Plan:
 
     Attributes:
         damaged: files of replies that have lost some.
+        notes: where the notes of batches under way lie.
     """
 
     documents: int
@@ -56,11 +60,17 @@ class Plan:
     caps: Caps
     service: Service
     damaged: list[Damage]
+    notes: Path
 
     @property
     def requests(self) -> int:
         """Requests of all parts."""
         return sum(one.asked for one in self.parts)
+
+    @property
+    def submitted(self) -> int:
+        """Requests of all parts that are in batches under way."""
+        return sum(one.submitted for one in self.parts)
 
     def dollars(self) -> tuple[float, float]:
         """The expected price and the highest possible one, without models that have no price."""
@@ -82,7 +92,8 @@ class Plan:
             return "\n".join([f"{lines[0]}; provider {self.provider} asks nobody", *self._losses()])
         for one in self.parts:
             found = ", ".join(f"{one.found.get(way, 0)} {way}" for way in FOUND)
-            lines.append(f"  {one.name} by {one.model}: {found} -> {one.asked} requests to make")
+            waiting = f", {one.submitted} submitted before, in batches under way" if one.submitted else ""
+            lines.append(f"  {one.name} by {one.model}: {found} -> {one.asked} requests to make{waiting}")
             if one.asked:
                 lines.append(f"    {one.tokens_in:,} tokens in, {one.counted}")
                 lines.append(f"    {one.tokens_out:,} tokens out, {one.expected}; {one.most_out:,} at most")
@@ -109,6 +120,19 @@ class Plan:
                 f"lost, which may be among the {self.requests} requests to make and would be paid for again; nothing was asked: put "
                 f"back a good copy (from DVC, Git or another machine) or go on without them by {self._repairs()}, then run again; "
                 "synthesize.provider replay goes on with the replies that can be read"
+            )
+
+    def check_submitted(self) -> None:
+        """Check that nothing would be asked for that is in a batch under way, as where mode batch was given up for requests.
+
+        Raises:
+            InputError: some would.
+        """
+        if self.submitted and self.service.mode != "batch":
+            raise InputError(
+                f"synthesize.service.mode: expected batch, since {self.submitted} of the replies that are missing are in batches under "
+                f"way, and would be paid for twice, found {self.service.mode}; nothing was asked: set it to batch and run again, which "
+                f"fetches them, then change it; to give these batches up instead, remove their notes in {self.notes}"
             )
 
     def _losses(self) -> list[str]:
@@ -150,7 +174,9 @@ class Plan:
         return f"  caps of a run: {', '.join(told)}"
 
 
-def part(name: str, model: str, wanted: Round, also: Sequence[Question], *, max_output_tokens: int) -> Part:
+def part(
+    name: str, model: str, wanted: Round, also: Sequence[Question], *, submitted: Collection[str], max_output_tokens: int
+) -> Part:
     """The part of a plan for a round of questions.
 
     Args:
@@ -158,17 +184,28 @@ def part(name: str, model: str, wanted: Round, also: Sequence[Question], *, max_
         model: who is asked.
         wanted: the questions, and the replies to them that there are.
         also: questions that will be asked too, whose text is not final yet.
+        submitted: keys of the questions that are in batches under way.
         max_output_tokens: the most that a reply may have.
     """
     counter = token_counter(model)
     there = [wanted.found(one) for one in wanted.questions]
-    asked = [*wanted.missing(), *also]
+    missing = wanted.missing()
+    asked = [*(one for one in missing if one.key not in submitted), *also]
     each, expected = _output([reply for reply, _ in there if reply], counter, max_output_tokens)
     found = Counter(way for _, way in there) + Counter(without_reply=len(also))
     tokens_in = counter.total([one.message for one in asked])
     tokens_out = round(each * len(asked))
     return Part(
-        name, model, dict(found), len(asked), tokens_in, tokens_out, max_output_tokens * len(asked), counter.how, expected
+        name,
+        model,
+        dict(found),
+        len(asked),
+        len(missing) + len(also) - len(asked),
+        tokens_in,
+        tokens_out,
+        max_output_tokens * len(asked),
+        counter.how,
+        expected,
     )
 
 

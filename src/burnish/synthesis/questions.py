@@ -17,6 +17,16 @@ TO_ASK = frozenset({"replayed_by_document", "without_reply"})  # of these, where
 OF_THE_TEXT = frozenset({"ok", "empty", "malformed", "off-language"})  # statuses that the text alone decides
 
 
+def sampling(max_output_tokens: int, temperature: float, reasoning_effort: str) -> dict[str, Any]:
+    """The parameters of any request. An effort that is not set is none, so that it changes no key.
+
+    >>> sampling(400, 1.0, "")
+    {'max_output_tokens': 400, 'temperature': 1.0}
+    """
+    effort = {"reasoning_effort": reasoning_effort} if reasoning_effort else {}
+    return {"max_output_tokens": max_output_tokens, "temperature": temperature, **effort}
+
+
 def question(prompt: Prompt, subject: Subject, *, model: str, parameters: Mapping[str, Any], examples: str) -> Question:
     """The request for queries about `subject`.
 
@@ -24,7 +34,7 @@ def question(prompt: Prompt, subject: Subject, *, model: str, parameters: Mappin
         prompt: the prompt file.
         subject: what the queries are to be answered by, and how they are to be asked.
         model: the model's name at the service.
-        parameters: count, max_output_tokens and temperature.
+        parameters: the count, and those of `sampling`.
         examples: few-shot examples as the prompt shows them; empty for none.
     """
     values = {**subject.values(prompt.phrases), "count": str(parameters["count"]), "examples": examples}

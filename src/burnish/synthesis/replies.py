@@ -137,6 +137,15 @@ def repair(folder: Path) -> dict[str, Repaired]:
     return shards.repair(folder, _parsed)
 
 
+def forget(folder: Path, status: Status) -> int:
+    """Take the replies of `status` out of the store `folder`, so that they are asked for again; how many those were.
+
+    The files that held them are put aside. A copy of the store that is merged later brings them back.
+    """
+    shards.adopt(folder, _parsed)
+    return shards.forget(folder, _parsed, lambda reply: reply.status == status)
+
+
 def line(reply: Reply) -> bytes:
     """`reply` as a line of a shard: canonical JSON with the checksum of the rest."""
     body = _body(reply)
@@ -154,7 +163,7 @@ def _parsed(one: bytes) -> Reply | None:
         body = json.loads(one)
         reply = _reply(body)
         whole = body["sha256"] == _sha256(_body(reply))
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return reply if whole and reply.status in STATUSES and isinstance(reply.text, str) else None
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from burnish.errors import InputError, UnfinishedError
 from burnish.synthesis.asking import ask
+from burnish.synthesis.batch import submitted
 from burnish.synthesis.budget import Budget
 from burnish.synthesis.prompt import Question
 from burnish.synthesis.questions import TO_ASK
@@ -80,16 +81,21 @@ def complete(wanted: Round, service: Service, budget: Budget, paid: ReplyStore) 
         one = asked.get(reply.key)
         if one is None:  # of a batch that an earlier run submitted for other questions: paid for all the same
             paid.put(reply)
+            budget.charge(reply, None)
             return
         status = wanted.status(one, reply)
         paid.put(replace(reply, status=status))
-        budget.charge(one, reply)
+        budget.charge(reply, one)
         statuses[status] += 1
         wanted.check_bad(statuses, expected=len(wanted.questions))
 
-    while waiting and (now := budget.affordable(waiting)):
-        ask(now, service, keep)
-        waiting = [one for one in waiting[len(now) :] if wanted.lacks(one)]  # a batch may bring more than was asked
+    if waiting and service.mode == "batch":
+        budget.submit(submitted(service))
+    while waiting and ((now := budget.affordable(waiting)) or budget.submitted):
+        budget.begin(now)
+        ask(now, service, keep, budget.lose)
+        budget.submitted.clear()
+        waiting = [one for one in waiting if wanted.lacks(one)]
     if waiting:
         raise UnfinishedError(
             f"synthesize: {budget.reached()}, and {len(waiting)} {wanted.name} are still missing; those paid for are kept, nothing "

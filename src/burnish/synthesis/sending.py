@@ -67,8 +67,10 @@ async def _answer(client: openai.AsyncOpenAI, seconds: float, sent: dict[str, An
             )
     except openai.APIStatusError as error:
         return faults.answered(error)
-    except (TimeoutError, openai.APITimeoutError):
+    except TimeoutError:
         return Fault("passing", "no whole answer in time")
     except openai.APIError as error:
-        return Fault("passing", type(error).__name__)
+        found = faults.broken(error)
+        timed_out = isinstance(error, openai.APITimeoutError) and not found.unreachable
+        return replace(found, words="no whole answer in time") if timed_out else found
     return answer.content

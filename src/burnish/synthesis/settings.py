@@ -28,6 +28,7 @@ class Settings:
     variety: Variety
     temperature: float
     max_output_tokens: int
+    reasoning_effort: str
     caps: Caps
     max_bad_share: float
     accept_coverage: float

@@ -17,6 +17,7 @@ from typing import BinaryIO, TypeVar
 from burnish import atomic
 
 ASIDE = "damaged"  # folder, within a store's, of the files that a repair has replaced
+FORGOTTEN = "forgotten"  # the same, of those that held lines to be forgotten
 
 T = TypeVar("T")  # what a line says
 
@@ -117,15 +118,30 @@ def repair(folder: Path, read: Callable[[bytes], T | None]) -> dict[str, Repaire
         damage = None if live else _damage(path, file, read, _leave)
         if not damage:
             continue
-        aside = folder / ASIDE / path.name
-        aside.parent.mkdir(exist_ok=True)
-        shutil.copyfile(path, aside)
-        rewritten = _rewritten(folder, file, read)
-        if path != rewritten:  # its sound lines may be what its name says, and only what follows them be damage
-            path.unlink()
-        _sync(folder)
-        done[path.name] = Repaired(damage.sound, damage.lost, aside)
+        done[path.name] = Repaired(damage.sound, damage.lost, _replaced(path, file, read, folder / ASIDE))
     return done
+
+
+def forget(folder: Path, read: Callable[[bytes], T | None], unwanted: Callable[[T], bool]) -> int:
+    """Write each shard that holds unwanted lines anew without these, and put the file aside, unchanged; how many lines that are.
+
+    Shards that are damaged, or that a process writes, are not touched.
+    """
+
+    def wanted(line: bytes) -> T | None:
+        said = read(line)
+        return None if said is None or unwanted(said) else said
+
+    number = 0
+    for path, file, live in _files(folder):
+        if live or _damage(path, file, read, _leave):
+            continue
+        file.seek(0)
+        found = sum(said is not None and unwanted(said) for said in map(read, file))
+        if found:
+            _replaced(path, file, wanted, folder / FORGOTTEN)
+        number += found
+    return number
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, BinaryIO, bool]]:
@@ -171,6 +187,17 @@ def _cut(file: BinaryIO) -> int:
     file.truncate(whole)
     os.fsync(file.fileno())
     return whole
+
+
+def _replaced(path: Path, file: BinaryIO, read: Callable[[bytes], T | None], aside: Path) -> Path:
+    """Where a shard lies now, after its sound lines were written to a new one."""
+    aside.mkdir(exist_ok=True)
+    shutil.copyfile(path, aside / path.name)
+    rewritten = _rewritten(path.parent, file, read)
+    if path != rewritten:  # its sound lines may be what its name says, and only what follows them be damage
+        path.unlink()
+    _sync(path.parent)
+    return aside / path.name
 
 
 def _leave(line: bytes, said: object) -> None:

@@ -13,6 +13,8 @@ from typing import Any, Self
 from burnish import atomic
 from burnish.errors import InputError, UnfinishedError
 
+FOLDER = "batches"  # within a store's
+
 
 @dataclass(frozen=True)
 class Ticket:
@@ -23,20 +25,22 @@ class Ticket:
         address: the service that it is at.
         requests: what the replies to it are kept under, by key.
         batch_id: the service's name for it; empty until that is known.
+        tokens_in: the most that all its messages can have, which tells what it can cost.
     """
 
     mark: str
     address: str
     requests: Mapping[str, dict[str, Any]]
     batch_id: str = ""
+    tokens_in: int = 0
 
 
 class Tickets:
-    """The tickets in a folder, one file each, for one process at a time."""
+    """The tickets in a folder, one file each: read by anyone, written by one process at a time, which enters it."""
 
-    def __init__(self, folder: Path, address: str) -> None:
-        """The tickets of batches at `address`; those of another are left alone."""
-        self._folder = folder
+    def __init__(self, store: Path, address: str) -> None:
+        """The tickets, beside the replies in `store`, of batches at `address`; those of another are left alone."""
+        self._folder = store / FOLDER
         self._address = address
 
     def __enter__(self) -> Self:
@@ -75,9 +79,9 @@ class Tickets:
         """Where a ticket lies."""
         return self._folder / f"{ticket.mark}.json"
 
-    def begun(self, requests: Mapping[str, dict[str, Any]]) -> Ticket:
+    def begun(self, requests: Mapping[str, dict[str, Any]], tokens_in: int) -> Ticket:
         """A new ticket, on disk when this returns."""
-        return self._written(Ticket(uuid.uuid4().hex, self._address, requests))
+        return self._written(Ticket(uuid.uuid4().hex, self._address, requests, tokens_in=tokens_in))
 
     def named(self, ticket: Ticket, batch_id: str) -> Ticket:
         """The ticket with the service's name for its batch, on disk when this returns."""
@@ -101,8 +105,9 @@ class Tickets:
     def _read(self, path: Path) -> Ticket:
         try:
             told = json.loads(path.read_text(encoding="utf-8"))
-            ticket = Ticket(path.stem, str(told["address"]), dict(told["requests"]), str(told["batch_id"]))
-        except (ValueError, KeyError, TypeError) as error:
+            tokens_in = int(told.get("tokens_in", 0))
+            ticket = Ticket(path.stem, str(told["address"]), dict(told["requests"]), str(told["batch_id"]), tokens_in)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{path}: expected a note of a batch under way, found something else; the service has it, if at all, with "
                 f"the metadata burnish: {path.stem}; remove the file, and its requests are submitted, and paid, again"
