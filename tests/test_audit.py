@@ -33,6 +33,7 @@ def counts(**dropped: int) -> dict[str, Any]:
         (HELD, "exact"),
         ("How do I pin a “package” to one version?!", "normalised"),
         ("how do I pin the package to one version", "near-duplicate"),
+        ("how do I pin a package# to one version", "near-duplicate"),
     ],
 )
 def test_a_planted_leak_is_found_and_named(text: str, kind: str, split: str) -> None:

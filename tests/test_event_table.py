@@ -61,6 +61,17 @@ def test_each_format_is_read(tmp_path: Path, name: str) -> None:
     assert found.records == {"events": {"used": 2}}
 
 
+@pytest.mark.parametrize("kind", [pl.Int64, pl.Float64, pl.String])
+def test_a_date_of_fourteen_digits_is_one_in_a_column_of_any_type(tmp_path: Path, kind: type[pl.DataType]) -> None:
+    """Numbers that make no date are seconds, milliseconds or microseconds."""
+    frame = pl.DataFrame(clicklog.event("tea", "d1"), schema_overrides={"timestamp": pl.Int64, "dwell": pl.Float64})
+    times = pl.DataFrame({"timestamp": [20250123131822, 20251323131822, 1737638302]}).cast(kind)
+    frame.drop("timestamp").join(times, how="cross").write_parquet(tmp_path / "log.parquet")
+    found = clicklog.staged(tmp_path, clicklog.rule(), table("log.parquet"))
+    told = [(1_737_638_302_000_000,), (1_737_638_302_000_000,), (20_251_323_131_822_000,)]
+    assert clicklog.rows(found.events, "time") == told
+
+
 def test_white_space_and_control_characters_are_one_space(tmp_path: Path) -> None:
     """Of every script, and none at the ends."""
     clicklog.lines(tmp_path / "log.jsonl", [clicklog.event("\u3000brew\t \u00a0tea\n", "d1")])

@@ -32,6 +32,15 @@ from burnish.clicks.privacy import MASK, SUSPECT, masked
         ("ping 2001:4860:4860::8888", "ping […]", "address"),
         ("lease 00:1A:2B:3C:4D:5E", "lease […]", "mac"),
         ("session 550e8400-e29b-41d4-a716-446655440000", "session […]", "token"),
+        ("paid 4111 1111 1111 1112 twice", "paid […] twice", "number"),
+        ("карта 5105-1051-0510-5101", "карта […]", "number"),
+        ("card 4111.1111.1111.1112 123", "card […]", "number"),
+        ("卡4111 1111 1111 1112 12/26吗", "卡[…]吗", "number"),
+        ("id 110101 19900101 1234", "id […]", "number"),
+        ("iban DE88 3704 0044 0532 0130 00", "iban DE88 […]", "number"),
+        ("decode eyJhbGci.eyJzdWIi now", "decode […] now", "token"),
+        ("jwt=eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJhbm4ifQ.dBjf-_XW", "jwt=[…]", "token"),
+        ("ｅｙＪhbGci….𝐞yJzdWIi", "[…]", "token"),
         ("key ghp_16C7e42F292c6912E7710c838347Ae178B4a", "key […]", "token"),
     ],
 )
@@ -52,6 +61,14 @@ def test_each_kind_is_masked(text: str, kept: str, kind: str) -> None:
         "127.0.0.1 refused on 192.168.1.10:8080",
         "std::vector a::b fe80::1",
         "iso 9001 27001",
+        "iso 9001 2015",
+        "covid 19 2020-2021",
+        "gdp 2018 2019 2020 2021",
+        "gdp 2010 2011 2012 2013",
+        "budget (2019-2020)",
+        "from 2024-01-15 2024-01-16 2024-01-17",
+        "http 301 302 303",
+        "eyJack in eyJ.md",
         "networkx.algorithms.shortest_path_length_2021",
         "read_csv_infer_schema_length_10000",
         "@property in a class",
@@ -66,7 +83,9 @@ def test_what_names_nobody_stays(text: str) -> None:
 
 
 def test_a_card_and_an_iban_must_pass_their_checks() -> None:
-    """One digit wrong is another kind, or none where long numbers are allowed."""
+    """One digit wrong is another kind, or none where longer numbers are allowed than a card or an account has."""
+    assert masked("4111 1111 1111 1112", 15).kinds == ("number",)
+    assert masked("4111 1111 1111 1112", 16).kinds == ()
     assert masked("4111 1111 1111 1112", 30).kinds == ()
     assert masked("4111 1111 1111 1112 222", 30).kinds == ()
     assert "iban" not in masked("DE88370400440532013000", 30).kinds
@@ -80,6 +99,7 @@ def test_long_numbers_are_a_knob() -> None:
 
 LIKELY = st.sampled_from(
     ["@", "＠", "﹫", ".", ":", "：", "-", " ", "+", "①", "⑩", "㍙", "½", "٣", "५", "９", "ab", "example.com", "f"]
+    + ["eyJ", "ｅ", "ʸ", "🄹", "eyJhbGci"]
 )
 
 

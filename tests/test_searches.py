@@ -30,6 +30,15 @@ def test_spellings_are_one_query(tmp_path: Path) -> None:
     assert counts["masked"] == {"card": 1}
 
 
+def test_signs_that_make_another_question_part_queries(tmp_path: Path) -> None:
+    """C++, C# and C are three languages; clicks of one say nothing of another."""
+    parted = ["sort in C", "sort in C++", "sort in C#", "net core", ".net core", "a && b", "a || b"]
+    joined = ["Sort in c++?", "ｓｏｒｔ in Ｃ＋＋", "A&&B"]
+    people, counts = kept(tmp_path, [clicklog.event(text, "d1", user=text) for text in parted + joined], clicklog.rule())
+    assert sorted(people.values()) == [1, 1, 1, 1, 1, 2, 3]
+    assert counts["queries"] == {"found": 7, "empty": 0, "below_min_users": 0}
+
+
 def test_a_query_of_too_few_people_is_cut(tmp_path: Path) -> None:
     """However often they ask, in however many sessions."""
     rows = [clicklog.event("ours", "d1", user=one) for one in "abc"]
@@ -41,7 +50,7 @@ def test_a_query_of_too_few_people_is_cut(tmp_path: Path) -> None:
 
 def test_a_text_without_a_word_is_cut(tmp_path: Path) -> None:
     """Punctuation asks nothing, and what was nothing but a number neither."""
-    rows = [clicklog.event(text, "d1") for text in ("???", "123456789012", "tea")]
+    rows = [clicklog.event(text, "d1") for text in ("???", "&&", "123456789012", "tea")]
     people, counts = kept(tmp_path, rows, clicklog.rule())
     assert set(people) == {"tea"}
     assert counts["queries"] == {"found": 2, "empty": 1, "below_min_users": 0}

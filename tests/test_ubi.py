@@ -1,5 +1,6 @@
 """Logs in the UBI schema, of each version, whole and broken."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -78,13 +79,71 @@ def test_queries_and_events_are_read(tmp_path: Path) -> None:
         (at(-1), ("d2", None, True)),
         (EVENT | {"event_attributes": {"object": {"object_id": 7}}}, ("7", None, True)),
         ({"_index": "ubi_events", "_source": at(4)}, ("d2", 4, True)),
+        (EVENT | {"event_attributes": json.dumps(at({"index": 4})["event_attributes"])}, ("d2", 4, True)),
     ],
-    ids=["1.0's ordinal", "1.1's", "impression", "no place", "a number for an id", "a dump's wrapping"],
+    ids=["1.0's ordinal", "1.1's", "impression", "no place", "a number for an id", "a dump's wrapping", "in a string"],
 )
 def test_each_version_of_an_event_is_read(tmp_path: Path, event: dict[str, Any], row: tuple[Any, ...]) -> None:
     """What an event says, and null where it says nothing."""
     found = clicklog.staged(written(tmp_path, [QUERY], [event]), clicklog.rule(), clicklog.UBI)
     assert clicklog.rows(found.events, "target, rank, clicked") == [row]
+
+
+def test_attributes_in_a_string_that_is_no_json_hold_no_target(tmp_path: Path) -> None:
+    """The event is counted as any without a target, and its line is no worse."""
+    events = [EVENT, EVENT | {"event_attributes": "{'object': "}, EVENT | {"event_attributes": "d2"}]
+    found = clicklog.staged(written(tmp_path, [QUERY], events), clicklog.rule(), clicklog.UBI)
+    assert found.records["events"] == {"no_target": 2, "used": 1}
+
+
+@pytest.mark.parametrize(
+    ("fields", "shown"),
+    [
+        ({"doc_ids": "d1, d2"}, ["d1", "d2"]),
+        ({"query_response_hit_ids": '["d1","d2", 3]'}, ["d1", "d2", "3"]),
+        ({"query_response_hit_ids": ' ["d1 ", null, " d2"] '}, ["d1", None, "d2"]),
+        ({"query_response_hit_ids": [" d1", "d2 "]}, ["d1", "d2"]),
+        ({"query_response_hit_ids": "[d1"}, ["[d1"]),
+        ({"query_response_hit_ids": None, "doc_ids": "d1,d2"}, ["d1", "d2"]),
+        ({"query_response_hit_ids": "", "query_response_objects_ids": None, "doc_ids": ["d1"]}, ["d1"]),
+        ({"query_response_hit_ids": None}, None),
+        ({"query_response_hit_ids": []}, []),
+    ],
+)
+def test_hit_ids_are_read_however_they_are_written(tmp_path: Path, fields: dict[str, Any], shown: list[str] | None) -> None:
+    """In a list or a string, with spaces or without; the first field that tells any."""
+    query = {name: value for name, value in QUERY.items() if name != "query_response_hit_ids"} | fields
+    found = clicklog.staged(written(tmp_path, [query], [EVENT]), clicklog.rule(), clicklog.UBI)
+    assert found.searches is not None
+    assert clicklog.rows(found.searches, "targets") == [(shown,)]
+
+
+@pytest.mark.parametrize("asked", [{"text": "tea"}, ["tea"]])
+def test_a_query_whose_text_is_no_text_is_malformed(tmp_path: Path, asked: Any) -> None:
+    """Nobody typed its JSON; but somebody may type a bracket."""
+    queries = [QUERY | {"user_query": asked}, QUERY | {"user_query": "[1, 2] in a loop"}, QUERY | {"user_query": "{}"}]
+    found = clicklog.staged(written(tmp_path, queries, [EVENT]), clicklog.rule(max_malformed_share=0.5), clicklog.UBI)
+    assert found.records["queries"] == {"malformed": 1, "used": 2}
+    assert found.searches is not None
+    assert clicklog.rows(found.searches, "text") == [("[1, 2] in a loop",), ("{}",)]
+
+
+@pytest.mark.parametrize(
+    ("stamp", "microseconds"),
+    [
+        ("20250123131822", 1_737_638_302_000_000),
+        (20250123131822, 1_737_638_302_000_000),
+        ("20250123131822.274", 1_737_638_302_274_000),
+        ("20251323131822", 20_251_323_131_822_000),  # of no month
+        ("17376383022740", 17_376_383_022_740_000),
+        ("1737638302274", 1_737_638_302_274_000),
+    ],
+)
+def test_a_time_may_be_written_without_signs(tmp_path: Path, stamp: str | int, microseconds: int) -> None:
+    """Fourteen digits are a date where they make one, else milliseconds."""
+    found = clicklog.staged(written(tmp_path, [QUERY | {"timestamp": stamp}], [EVENT]), clicklog.rule(), clicklog.UBI)
+    assert found.searches is not None
+    assert clicklog.rows(found.searches, "time") == [(microseconds,)]
 
 
 @pytest.mark.parametrize("query", [SOLR, LEAST], ids=["Solr's", "1.3's"])

@@ -60,7 +60,7 @@ def test_refused_pairs_go_by_the_id_of_their_query(tmp_path: Path) -> None:
         ("make IT", "Frames#0", 3),
         ("make IT", "Joins#0", 2),
         ("make IT", "Windows#0", 5),
-        ("whats' made", "Windows#0", 3),  # other words, by `pairs.spelling`
+        ("whats' made", "Windows#0", 3),  # other words, by `spelling`
     ]
     ids = dict(found.refused.select("text", "query_id").iter_rows())
     assert ids["What's made?"] == found.queries["query_id"][0]

@@ -86,7 +86,7 @@ def _of_columns(connection: duckdb.DuckDBPyConnection, log: TableLog, knob: str,
         numeric = name is not None and field in {"rank", "timestamp", "dwell"} and types[name] in _NUMBERS
         fields[field] = "null" if name is None else column if numeric else f"given({column}::varchar)"
         if field == "timestamp" and name is not None:
-            moment = f"number_us({column}::double)" if numeric else f"time_us({fields[field]})"
+            moment = f"moment_us({column})" if numeric else f"time_us({fields[field]})"
             if types[name].startswith(("TIMESTAMP", "DATE")):
                 moment, fields[field] = f"epoch_us({column}::timestamp)", column
     return Source(_READERS[suffix].format(rejects=_REJECTS), fields, moment)

@@ -9,12 +9,20 @@ from dataclasses import dataclass
 
 MASK = "[…]"  # no word of any language
 
-# What RE2 must find in a text before `masked` can find anything: the sign of an address, or two characters that are numbers
-# or hold one (NFKC makes "10" of ⑩). Every form below needs one of them, so all other texts are spared the slow look.
-SUSPECT = r"[@:\x{FF20}\x{FE6B}\x{FF1A}\x{FE55}\x{FE13}]|(?:[\p{N}\p{So}](?s:.*)){2}"
+# What RE2 must find in a text before `masked` can find anything: the sign of an address, two characters that are numbers or
+# hold one (NFKC makes "10" of ⑩), or the beginning of a JSON web token in letters of any width or style. Every form below needs
+# one of them, so all other texts are spared the slow look.
+_STYLED = r"\x{2B8}\x{1D2C}-\x{1D6A}\x{2071}-\x{24E9}\x{FF21}-\x{FF5A}\x{1D400}-\x{1F169}"
+SUSPECT = (
+    r"[@:\x{FF20}\x{FE6B}\x{FF1A}\x{FE55}\x{FE13}]|(?:[\p{N}\p{So}](?s:.*)){2}"
+    rf"|[e{_STYLED}][y{_STYLED}][J{_STYLED}]"
+)
 
-_GAP = r"[ .()/\-‐-―−]{0,3}"
+_SIGN = r"[ .()/\-‐-―−]"
+_GAP = _SIGN + "{0,3}"
 _START, _END = r"(?<![\dA-Za-z_])", r"(?![\dA-Za-z_])"  # letters of scripts without spaces may touch
+_YEAR = re.compile(r"(?:1[89]|20)\d\d")
+_GROUPED = 13  # digits from which groups are a number, as those of cards are; fewer may be counts, codes or standards
 _DATE = re.compile(r"(?<!\d)(?:\d{4}([-./])\d{1,2}\1\d{1,2}|\d{1,2}([-./])\d{1,2}\2\d{4})(?!\d)")
 
 
@@ -44,7 +52,7 @@ def masked(text: str, max_digits: int) -> Masked:
 
     Args:
         text: what somebody asked.
-        max_digits: a number with more digits than this is masked whatever it may be.
+        max_digits: a number with more digits than this is masked whatever it may be; in groups, if it has 13 too (`_groups`).
 
     >>> masked("invoice for Ann.B@example.org, card 4111 1111 1111 1111", 8)
     Masked(text='invoice for […], card […]', kinds=('card', 'email'))
@@ -53,7 +61,8 @@ def masked(text: str, max_digits: int) -> Masked:
     """
     plain = unicodedata.normalize("NFKC", text)
     found: set[str] = set()
-    for form in (*_FORMS, Form("number", re.compile(rf"\d{{{max_digits + 1},}}"), len)):
+    grouped = Form("number", _NUMBERS, lambda found: _groups(found, max(max_digits + 1, _GROUPED)))
+    for form in (*_FORMS, grouped, Form("number", re.compile(rf"\d{{{max_digits + 1},}}"), len)):
         plain, held = _without(plain, form)
         found |= {form.kind} if held else set()
     return Masked(plain if found else text, tuple(sorted(found)))
@@ -99,9 +108,10 @@ def _iban(found: str) -> int:
 
 
 def _card(found: str) -> int:
-    """The whole length if the digits pass Luhn's check (ISO/IEC 7812-1)."""
+    """The whole length if the digits pass Luhn's check (ISO/IEC 7812-1), as those of some years do."""
     doubled = [digit * (1 + at % 2) for at, digit in enumerate(reversed(_digits(found)))]
-    return len(found) if sum(digit - 9 * (digit > 9) for digit in doubled) % 10 == 0 else 0
+    valid = sum(digit - 9 * (digit > 9) for digit in doubled) % 10 == 0
+    return len(found) if valid and not _of_years(found) else 0
 
 
 def _token(found: str) -> int:
@@ -118,17 +128,46 @@ def _token(found: str) -> int:
 def _phone(found: str) -> int:
     """The whole length of what has as many digits as a phone number (E.164: fifteen at most) and is no date and no address.
 
-    After a plus, a bracket or a leading nought seven digits are enough; joined by hyphens nine; otherwise ten in groups.
+    After a plus, a bracket or a leading nought seven digits are enough; joined by hyphens nine; otherwise ten in groups, of
+    which not all are years (`_of_years`).
     """
     digits = _digits(found)
     marked = found[0] in "+(" or digits[0] == 0
+    if found[0] != "+" and digits[0] and _of_years(found):
+        return 0
     least = 7 if marked else 9 if not re.search(r"[^\d-]", found) else 10
     quad = re.fullmatch(r"\d{1,3}(\.\d{1,3}){3}", found)
     grouped = marked or not found.isdecimal()
     return len(found) if grouped and least <= len(digits) <= 15 and not quad and not _DATE.search(found) else 0
 
 
+def _groups(found: str, least: int) -> int:
+    """The whole length of groups that have so many digits together and are not years.
+
+    A card or an account with a digit mistyped passes no check, and is as much of a secret.
+
+    >>> _groups("4111 1111 1111 1112", 13), _groups("2019 2020 2021 2022", 13)
+    (19, 0)
+    """
+    return len(found) if len(_digits(found)) >= least and not _of_years(found) else 0
+
+
+def _of_years(found: str) -> bool:
+    """Whether groups are years, two at least, but for two digits.
+
+    >>> _of_years("19 2020-2021"), _of_years("415 555 2020")
+    (True, False)
+    """
+    groups = re.findall(r"\d+", found)
+    years = [one for one in groups if _YEAR.fullmatch(one)]
+    return len(years) > 1 and len("".join(groups)) <= 4 * len(years) + 2
+
+
+# Three groups of three digits or more, and two shorter ones, such as the date that a card expires.
+_NUMBERS = re.compile(rf"{_START}\d{{3,}}(?:{_SIGN}{{1,3}}\d{{3,}}){{2,}}(?:{_SIGN}{{1,3}}\d{{1,2}}){{0,2}}{_END}")
+_WEB_TOKEN = re.compile(rf"{_START}eyJ[A-Za-z0-9_-]{{5,}}(?:\.+[A-Za-z0-9_-]+)*")  # JSON's {" in Base64
 _FORMS = (  # what has a check of its own comes before what is told by its length alone
+    Form("token", _WEB_TOKEN, len),
     Form("email", re.compile(r"[^\s@<>()\[\],;:\"']+@[^\s@<>()\[\],;:\"']+\.[^\W\d_]{2,}"), len),
     Form("iban", re.compile(rf"{_START}[A-Za-z]{{2}}[0-9]{{2}}(?:[ -]?[A-Za-z0-9]){{11,38}}"), _iban),
     Form("card", re.compile(rf"{_START}\d(?:{_GAP}\d){{12,18}}{_END}"), _card),

@@ -21,7 +21,7 @@ import pyarrow as pa
 from burnish.clicks.privacy import MASK
 from burnish.clicks.rule import ClickRule
 from burnish.clicks.staging import Staged, quoted, threads
-from burnish.writing import normalised
+from burnish.spelling import spelling
 
 _BATCH = 100_000  # distinct texts in Python at once
 _FEW = 10  # so many queries say something of a session's rate
@@ -46,8 +46,10 @@ def query_key(text: str) -> str:
     >>> query_key(" Brew TEA? ") == query_key("brew tea"), query_key("order […]")
     (True, 'order […]')
     """
-    plain = normalised(text)
-    return f"{plain} {MASK}" if plain and MASK in text else plain
+    plain = spelling(text)
+    if not any(map(str.isalnum, plain)):
+        return ""
+    return f"{plain} {MASK}" if MASK in text else plain
 
 
 def words(key: str) -> int:

@@ -61,7 +61,12 @@ def connected(rule: ClickRule) -> duckdb.DuckDBPyConnection:
         create macro hashed(id) as left(sha256(getvariable('salt') || id), 32)::uuid;
         create macro given(x) as nullif(trim(x), '');
         create macro number_us(x) as (case when x < 1e11 then x * 1e6 when x < 1e14 then x * 1e3 else x end)::bigint;
-        create macro time_us(x) as case when regexp_full_match(x, '\\d{{9,16}}(\\.\\d+)?') then number_us(x::double)
+        create macro compact_us(x) as case when regexp_full_match(x, '(19|20)\\d{{12}}(\\.\\d{{1,6}})?')
+            then epoch_us(try_strptime(x, ['%Y%m%d%H%M%S', '%Y%m%d%H%M%S.%f'])) end;
+        create macro moment_us(x) as coalesce(case when x between 19e12 and 21e12 then compact_us(x::varchar) end,
+            number_us(x::double));
+        create macro time_us(x) as case when regexp_full_match(x, '\\d{{9,16}}(\\.\\d+)?')
+            then coalesce(compact_us(x), number_us(x::double))
             else epoch_us(try_cast(x as timestamptz)) end;
         create macro session_of(number, person, session, time) as hashed(concat_ws(chr(31), number, person,
             coalesce(session, chr(30) || (time // 86400000000)::varchar, '')));

@@ -1,8 +1,9 @@
 """Logs in the User Behavior Insights schema (https://github.com/o19s/ubi), 1.0 to 1.3, as NDJSON.
 
 What differs between versions and tools is taken either way: `position.ordinal` is a number or holds `index`; the results are a
-list or, as in Solr's `doc_ids`, a string with commas; a record may stand in the `_source` that OpenSearch's dumps wrap it in;
-lines of a bulk request are passed over; and queries and events may share a file.
+list or, as in Solr's `doc_ids`, a string with commas; a list or an event's attributes may stand in a string as JSON; a record may
+stand in the `_source` that OpenSearch's dumps wrap it in; lines of a bulk request are passed over; and queries and events may
+share a file.
 
 The schema asks of a query for no more than its text, and Solr writes no id of a person. So whoever a query's own line does not
 name is looked for in the events of its `query_id`, whatever their action. Where these name several, none is taken: which one a
@@ -19,6 +20,9 @@ from burnish.clicks.staging import Staged, quoted
 
 _RECORDS = """select coalesce(json->'$._source', json) as json, coalesce(json_type(json) <> 'OBJECT', true) as bad
               from read_ndjson_objects(?, ignore_errors=true)"""
+# An event whose attributes are JSON in a string gets them as they were meant. The pattern spares all others two more parses.
+_UNWRAPPED = r"""case when regexp_matches(json, '"event_attributes"\s*:\s*"') then json_merge_patch(json, json_object(
+                 'event_attributes', try_cast(json->>'$.event_attributes' as json))) else json end"""
 _WANTED = {
     "queries": "query_id, user_query and, there or in an event, client_id, user_id or session_id",
     "events": "query_id, object_id and one of the actions",
@@ -58,13 +62,17 @@ def _queries(rule: ClickRule) -> str:
     with fields as (
         select bad, json_extract_string(json, ['$.query_id', '$.user_query', '$.timestamp', '$.action_name',
                                                '$.client_id', '$.user_id', '$.session_id']) as f,
-               coalesce(json->'$.query_response_hit_ids', json->'$.query_response_objects_ids', json->'$.doc_ids') as hits
+               coalesce({_told("query_response_hit_ids")}, {_told("query_response_objects_ids")}, {_told("doc_ids")}) as hits,
+               case when f[2][1] in ('{{', '[') then json_type(json, '$.user_query') in ('OBJECT', 'ARRAY') else false end as odd
         from ({_RECORDS})),
     typed as (
         select given(f[1]) as query_id, cleaned(f[2]) as asked, given(f[3]) as stamp, time_us(given(f[3])) as moment,
                given(f[4]) as action, coalesce(given(f[5]), given(f[6])) as person, given(f[7]) as session,
-               coalesce(json_type(hits), 'NULL') as kind, bad,
-               if(kind = 'ARRAY', hits->>'$[*]', string_split(given(hits->>'$'), ','))[1:{rule.depth}] as shown
+               coalesce(json_type(hits), 'NULL') as kind, bad or odd as bad,
+               if(kind = 'VARCHAR', given(hits->>'$'), null) as line,
+               case when kind = 'ARRAY' then hits->>'$[*]'
+                    when line[1] = '[' and json_valid(line) then line->>'$[*]' else string_split(line, ',') end as ids,
+               list_transform(ids[1:{rule.depth}], lambda id: trim(id)) as shown
         from fields),
     safe as (select *, masked(asked) as m from typed),
     judged as (
@@ -88,7 +96,7 @@ def _events(rule: ClickRule) -> str:
         select bad, json_extract_string(json, ['$.query_id', '$.action_name', '{more}.object.object_id',
                                                '{place}.index', '{place}', '$.timestamp', '$.client_id', '$.user_id',
                                                '{more}.user_id', '$.session_id', '{more}.session_id']) as f
-        from ({_RECORDS})),
+        from (select bad, {_UNWRAPPED} as json from ({_RECORDS}))),
     typed as (
         select given(f[1]) as query_id, given(f[2]) as action, given(f[3]) as object_id,
                given(coalesce(f[4], f[5])) as place, try_cast(given(coalesce(f[4], f[5])) as integer) as at_rank,
@@ -107,6 +115,10 @@ def _events(rule: ClickRule) -> str:
            if(fault is null and at_rank >= 0, at_rank, null) as rank, if(fault is null, moment, null) as time,
            null::double as dwell, if(fault is null, action in ({staging.listed(rule.click_actions)}), null) as clicked, fault
     from judged"""
+
+
+def _told(field: str) -> str:
+    return f"""nullif(nullif(json->'$.{field}', 'null'), '""')"""
 
 
 def _with_people(number: int, events: Path) -> str:

@@ -3,7 +3,7 @@
 import polars as pl
 
 from burnish.queries.built import Built
-from burnish.synthesis.pairs import spelling
+from burnish.spelling import spelling
 
 FAR = 100  # rank by the base from which an answer that nobody graded is doubted
 

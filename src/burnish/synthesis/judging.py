@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from burnish.errors import UnfinishedError
+from burnish.spelling import spelling
 from burnish.synthesis.contents import scores
-from burnish.synthesis.pairs import Made, spelling
+from burnish.synthesis.pairs import Made
 from burnish.synthesis.prompt import Prompt, Question
 from burnish.synthesis.questions import OF_THE_TEXT, Replies, judge_question, sampling
 from burnish.synthesis.replies import STATUSES, Reply, Status
@@ -43,7 +44,7 @@ class Sifted:
 
     Attributes:
         left: what the judge passed.
-        lowest: the lowest score of each text left, by `pairs.spelling`, as `pairs.query_tables` tells texts apart.
+        lowest: the lowest score of each text left, by `spelling`, as `pairs.query_tables` tells texts apart.
         refused: what is below the threshold.
         counts: of replies by status, of scores, and of what was dropped by reason.
     """

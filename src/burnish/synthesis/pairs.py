@@ -1,7 +1,6 @@
 """From queries to tables: one query for each text, with all passages that it was made for, and what it copied of them."""
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -9,10 +8,9 @@ from typing import Any
 import polars as pl
 
 from burnish import tables, writing
+from burnish.spelling import spelling
 from burnish.synthesis.subjects import Subject
 from burnish.tables import QRELS, QUERIES, SLICE
-
-_MEANT = re.compile(r"(?<=\w)[+#]")  # C, C++ and C# are three languages
 
 Made = Sequence[tuple[Subject, Sequence[str]]]  # the queries that were made for each subject, in the subjects' order
 
@@ -53,18 +51,6 @@ def query_name(subject: Subject, text: str) -> str:
     """The id of a query that was made for `subject`."""
     place = f"{subject.first.document_id}\0{subject.first.ordinal}\0{text}"
     return "syn-" + hashlib.sha256(place.encode()).hexdigest()[:16]
-
-
-def spelling(text: str) -> str:
-    """What all spellings of a query have in common; the text itself where it has no letter and no digit.
-
-    >>> spelling("What's a lien?") == spelling("what s a  lien"), spelling("&&") == spelling("||")
-    (True, False)
-    >>> spelling("Sort in C++?"), spelling("sort in c#")
-    ('sort in c plus', 'sort in c sharp')
-    """
-    meant = _MEANT.sub(lambda sign: " plus " if sign.group() == "+" else " sharp ", text)
-    return writing.normalised(meant) or text
 
 
 def lexical_copy_rate(queries: pl.DataFrame, qrels: pl.DataFrame, passages: pl.DataFrame) -> float:

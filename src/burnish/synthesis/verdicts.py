@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from burnish.synthesis.pairs import Made, query_name, spelling
+from burnish.spelling import spelling
+from burnish.synthesis.pairs import Made, query_name
 from burnish.synthesis.subjects import Subject
 from burnish.tables import VERDICTS, Table
 
@@ -23,7 +24,7 @@ def passed_queries(queries: pl.DataFrame, lowest: Mapping[str, int]) -> pl.DataF
 
     Args:
         queries: QUERIES, those that are left.
-        lowest: scores by `pairs.spelling` of the text.
+        lowest: scores by `spelling` of the text.
     """
     scores = [(query_id, lowest.get(spelling(text))) for query_id, text in queries.select("query_id", "text").iter_rows()]
     return pl.DataFrame(scores, VERDICTS.columns, orient="row").drop_nulls()

@@ -7,6 +7,7 @@ import duckdb
 import polars as pl
 
 from burnish.errors import InputError
+from burnish.spelling import spelling
 from burnish.writing import normalised
 
 _SHINGLE = 4
@@ -28,7 +29,7 @@ def leaks(queries: pl.DataFrame, threshold: float) -> list[Leak]:
     """Every leak from test, dev or the general held-out queries into training, the worst kind of each pair.
 
     It shares no code with the stage that drops such queries but the normalisation: DuckDB joins the shingles, which needs no
-    matrix and spills to disk.
+    matrix and spills to disk. Two queries that differ in signs alone, as C++ and C#, are near-duplicates, not one normalised.
 
     Args:
         queries: all queries with their final split and origin.
@@ -44,6 +45,7 @@ def leaks(queries: pl.DataFrame, threshold: float) -> list[Leak]:
         "split",
         "text",
         pl.col("text").map_elements(normalised, return_dtype=pl.String).alias("plain"),
+        pl.col("text").map_elements(spelling, return_dtype=pl.String).alias("spelling"),
     )
     with duckdb.connect() as connection:
         connection.register("texts", texts.to_arrow())
@@ -66,7 +68,8 @@ def leaks(queries: pl.DataFrame, threshold: float) -> list[Leak]:
                             where t.trained and not h.trained group by all),
                  scored as (select s.*, s.n / (a.n + b.n - s.n) as similarity from shared s
                             join sizes a on a.query_id = s.train_id join sizes b on b.query_id = s.held_id)
-               select case when t.text = h.text then 'exact' when t.plain = h.plain then 'normalised' else 'near-duplicate' end,
+               select case when t.text = h.text then 'exact' when t.plain = h.plain and t.spelling = h.spelling then 'normalised'
+                      else 'near-duplicate' end,
                       train_id, held_id, h.split, similarity
                from scored join texts t on t.query_id = train_id join texts h on h.query_id = held_id
                where similarity >= ? or t.plain = h.plain or t.text = h.text
