@@ -25,9 +25,7 @@ _OUTPUT = re.compile(r"response_format|json_schema|json_object|structured output
 _LIMIT = re.compile(r"max_(completion_)?tokens")
 _UNKNOWN = re.compile(r"unsupported|not supported|unrecognized|unknown|unexpected|not permitted|extra", re.IGNORECASE)
 _EFFORT = re.compile(r"reasoning_effort|does not support thinking")  # the latter: Ollama
-_KNOBS = {
-    one: one for one in ("model", "temperature", "reasoning_effort")
-}  # parameters of a request that are the same for every question
+_KNOBS = {one: one for one in ("model", "temperature", "reasoning_effort")}  # parameters that are the same for every question
 _NO_CONNECTION = frozenset({"ConnectError", "ConnectTimeout"})  # by name: which HTTP library it uses is the client's affair
 _WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
@@ -122,8 +120,9 @@ def fault(status: int, body: object) -> Fault:
     ('final', 'passing')
     >>> fault(400, {"error": {"param": "response_format", "message": "This model has none."}}).kind
     'output'
-    >>> fault(400, {"error": {"code": "context_length_exceeded", "param": "messages"}})
-    Fault(kind='question', words='HTTP 400, context_length_exceeded', status=400, knob='', retry_after=None)
+    >>> too_long = fault(400, {"error": {"code": "context_length_exceeded", "param": "messages"}})
+    >>> too_long.kind, too_long.words
+    ('question', 'HTTP 400, context_length_exceeded')
     """
     told = _told(body)
     code, param = str(told.get("code") or ""), str(told.get("param") or "")
