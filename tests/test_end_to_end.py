@@ -407,9 +407,9 @@ def test_a_clone_without_data_shows_what_changed(built: Repository, published: s
         ({"train.learning_rat": 0.1}, "train", "unknown knob `train.learning_rat`"),
         ({"train.epochs": 0}, "train", "`train.epochs`: Input should be greater than or equal to 1; found 0"),
         ({"train.widths": [384, 768]}, "train", "train.widths: 768 is larger than the model's 384 dimensions"),
-        ({"train.learning_rate": 7.0e-5, "export.width": 768}, "train", "export.width: 768 is larger than the model's 384"),
+        ({"train.learning_rate": 6.0e-5, "export.width": 768}, "train", "export.width: 768 is larger than the model's 384"),
         (
-            {"train.learning_rate": 7.0e-5, "retrieve.widths": [512]},
+            {"train.learning_rate": 6.0e-5, "retrieve.widths": [512]},
             "train",
             "retrieve.widths: 512 is larger than the release's",
         ),

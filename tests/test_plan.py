@@ -42,6 +42,16 @@ def test_the_plan_counts_what_is_there_and_what_is_missing(tmp_path: Path) -> No
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_no_note_of_a_batch_stops_a_replay(tmp_path: Path) -> None:
+    """Where nobody is asked, a note that cannot be read does not matter."""
+    (tmp_path / "store/batches").mkdir(parents=True)
+    (tmp_path / "store/batches/note.json").touch()
+    service = Service("http://127.0.0.1:9/v1", 30, 2, store=tmp_path / "store")
+    assert plan(tmp_path, corpus(), settings(provider="replay", service=service)).parts[0].asked == 12
+    with pytest.raises(InputError, match="expected a note of a batch"):
+        plan(tmp_path, corpus(), settings(provider="openai", service=service))
+
+
 def test_what_reads_the_same_is_asked_once(tmp_path: Path) -> None:
     """Two documents of one text are one request."""
     twice = corpus(2).with_columns(title=pl.lit("T"), text=pl.lit("The same text."))

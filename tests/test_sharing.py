@@ -152,9 +152,10 @@ def test_replies_that_were_never_added_survive_a_pull(machine: Machine, tmp_path
     """`dvc pull` over replies that DVC does not know refuses, and leaves them; notes of batches and files put aside stay out."""
     with loopback.serving(answers) as server:
         machine.synthesize(server, SUBJECTS[:2])
+        note = {"address": "https://example.org/v1", "requests": {}, "batch_id": ""}
         for name in ("batches", "damaged"):
             (machine.folder / "data/paid" / name).mkdir()
-            (machine.folder / "data/paid" / name / "note.json").touch()
+            (machine.folder / "data/paid" / name / "note.json").write_text(json.dumps(note), encoding="utf-8")
         machine.run("dvc add data/paid && dvc push && git add data/paid.dvc && git commit --quiet -m Two && git push --quiet")
         assert len(json.loads(machine.run("dvc ls . data/paid --json"))) == 1
         machine.synthesize(server, SUBJECTS[:4])

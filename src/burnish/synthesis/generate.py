@@ -159,8 +159,9 @@ def _turn(work: _Work, plan: Plan, tell: Callable[[Plan], None]) -> Iterator[Non
 
 
 def _submitted(work: _Work) -> set[str]:
-    """The keys of requests in batches under way."""
-    return {key for one in submitted(work.settings.service) for key in one.requests}
+    """The keys of requests in batches under way; none where nobody is asked."""
+    batches = submitted(work.settings.service) if work.settings.provider == "openai" else []
+    return {key for one in batches for key in one.requests}
 
 
 def _planned(work: _Work) -> Plan:
