@@ -320,6 +320,7 @@ def main(
         for name in names:
             other = base if leaves_nothing(place, name) else result(changes(place, name))
             rows.append(row(name, whole, other))
+            click.echo(json.dumps(rows[-1]), err=True)  # what an interrupted run has found
         rows.append(row("base", whole, base))
     click.echo("\n".join(map(json.dumps, rows)) if as_lines else table(rows))
 

@@ -401,6 +401,7 @@ def test_a_clone_without_data_shows_what_changed(built: Repository, published: s
     assert not (reviewer.folder / "models/release").exists()
 
 
+# The rate beside a bad width is one that no test trains with: of those DVC keeps a run, and would not start the stage.
 @pytest.mark.parametrize(
     ("changes", "stage", "told"),
     [

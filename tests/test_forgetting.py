@@ -107,6 +107,8 @@ def test_a_sweep_runs_the_stages_and_a_rerun_trains_nothing(
         "5",
         "--share",
         "9",
+        "--log",
+        str(tmp_path / "LOG.md"),
     ]
     status, first, _ = sweep(*words)
     assert status == 0
@@ -116,4 +118,5 @@ def test_a_sweep_runs_the_stages_and_a_rerun_trains_nothing(
     trained = capfd.readouterr().err.count("train: ")
     assert sweep(*words)[1] == first
     assert (trained, capfd.readouterr().err.count("train: ")) == (2, 0)
+    assert (tmp_path / "LOG.md").read_text(encoding="utf-8").count(first.strip()) == 2
     assert not (root / "models/tuned").exists()

@@ -78,12 +78,13 @@ def repair(folder: Path, forget: str) -> None:
     from burnish.synthesis import replies  # noqa: PLC0415
 
     bad = [one for one in replies.STATUSES if one != "ok"]
-    if forget and forget not in bad:
+    status = next((one for one in bad if one == forget), None)
+    if forget and not status:
         raise click.UsageError(f"--forget {forget}: expected one of {', '.join(bad)}")
     done = replies.repair(folder)
     for name, found in sorted(done.items()):
         click.echo(f"{name}: {found.kept} replies kept, at least {found.lost} lost; the damaged file is {found.aside}")
-    for status in (one for one in bad if one == forget):
+    if status:
         click.echo(f"{replies.forget(folder, status)} replies forgotten that were {status}")
     click.echo(f"{folder}: {len(done)} files repaired, {len(replies.ReplyStore(folder))} replies")
 

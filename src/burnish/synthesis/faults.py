@@ -25,7 +25,7 @@ _OUTPUT = re.compile(r"response_format|json_schema|json_object|structured output
 _LIMIT = re.compile(r"max_(completion_)?tokens")
 _UNKNOWN = re.compile(r"unsupported|not supported|unrecognized|unknown|unexpected|not permitted|extra", re.IGNORECASE)
 _EFFORT = re.compile(r"reasoning_effort|does not support thinking")  # the latter: Ollama
-_KNOBS = {one: one for one in ("model", "temperature", "reasoning_effort")}  # parameters that are the same for every question
+_KNOBS = frozenset({"model", "temperature", "reasoning_effort"})  # parameters that are the same for every question
 _NO_CONNECTION = frozenset({"ConnectError", "ConnectTimeout"})  # by name: which HTTP library it uses is the client's affair
 _WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
@@ -141,7 +141,7 @@ def fault(status: int, body: object) -> Fault:
     if _LIMIT.search(f"{param} {message[:1000]}") and _UNKNOWN.search(f"{code} {message[:1000]}"):
         return Fault("limit", words, status)
     if param in _KNOBS:
-        return Fault("final", words, status, _KNOBS[param])
+        return Fault("final", words, status, param)
     if _EFFORT.search(message[:1000]):
         return Fault("final", words, status, "reasoning_effort")
     return Fault("question", words, status)
