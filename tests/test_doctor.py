@@ -61,6 +61,23 @@ def test_fine_tuning_comes_first_only_where_the_base_misses_answers(base: float,
     assert levels(doctor.verdict(base, bm25, enough=0.7)) == expected
 
 
+@pytest.mark.parametrize(
+    ("queries", "expected"),
+    [
+        ({"curated": 500}, ["ok"]),
+        ({"synthetic": 499}, ["note"]),
+        ({"extractive": 900}, ["ok"]),
+        ({"extractive": 900, "clicks": 299}, ["ok"]),
+        ({"extractive": 900, "clicks": 200, "curated": 100}, ["ok", "note"]),
+    ],
+)
+def test_queries_cut_from_documents_stand_in_where_few_were_asked(queries: dict[str, int], expected: list[str]) -> None:
+    """And few queries are told as few."""
+    found = doctor.training(queries)
+    assert levels(found) == expected
+    assert f"{sum(queries.values())} domain queries" in found[0].text
+
+
 def test_enough_curated_queries_pass() -> None:
     """200 queries show 0.0594, which is less than 0.06; 190 do not."""
     assert [levels(doctor.test_size(count, "curated")) for count in (200, 190)] == [["ok"], ["note"]]

@@ -77,12 +77,10 @@ def _machine(root: Path, passages: int, *, adapters: bool) -> list[Finding]:
 
 def _queries(root: Path, enough: float) -> list[Finding]:
     """What there is to train on and to test by, and how far the base comes."""
-    trained = (
-        tables.read(QUERIES, root / "data/mixed/training/queries.parquet")
-        .filter(pl.col("split") == "train", pl.col("origin") != "general")
-        .height
+    trained = tables.read(QUERIES, root / "data/mixed/training/queries.parquet").filter(
+        pl.col("split") == "train", pl.col("origin") != "general"
     )
-    found = [Finding("ok" if trained >= doctor.FEW_PAIRS else "note", f"{trained} domain queries to train on")]
+    found = doctor.training(dict(trained["origin"].value_counts().iter_rows()))
     test = tables.read(QUERIES, root / "data/mixed/test/queries.parquet").filter(pl.col("origin") != "general")
     if all((root / _BASE_VECTORS / f"{name}.parquet").is_file() for name in ("queries", "passages")):
         found += _recall(root, test, enough)
