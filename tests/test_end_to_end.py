@@ -115,9 +115,6 @@ EDITS: dict[str, Callable[[Path], None]] = {
     ),
 }
 
-# Changes of which one stage is run, and whose row goes on as another's.
-THEN = {"`mix.general_share`": "`mine.pool`", "`mine.pool`": "`train.learning_rate`"}
-
 # Moments at which the process group dies, as by a power cut: the target of a rename, and which of such renames it is.
 MOMENTS = {
     "embedding": (r"^\.cache/vectors/.*\.parquet$", 2),
@@ -344,23 +341,11 @@ def test_dvc_reads_metrics_and_curves(built: Repository, tmp_path: Path) -> None
     assert all(title in html for title in ("Learning curve", "Recall at k"))
 
 
-@pytest.mark.parametrize("change", [one for one in EDITS if one not in THEN])
+@pytest.mark.parametrize("change", EDITS)
 def test_a_change_runs_its_stages_alone(project: Repository, change: str) -> None:
     """After a change, `dvc repro` runs the stages of the README's table and no other."""
     EDITS[change](project.folder)
     assert stages_run(project.repro()) == sorted(CHANGES[change])
-
-
-@pytest.mark.parametrize("change", THEN)
-def test_a_change_goes_on_as_another(project: Repository, change: str) -> None:
-    """Where a change's first stage has run, `dvc repro` would begin where another row of the README's table does."""
-    first, *rest = CHANGES[change]
-    assert rest == CHANGES[THEN[change]]
-    EDITS[change](project.folder)
-    assert stages_run(project.run("dvc", "repro", first)) == [first]
-    stale = json.loads(project.run("dvc", "status", "--json"))
-    assert rest[0] in stale
-    assert stale.keys() <= {*rest}
 
 
 def test_only_a_new_document_is_paid_for(project: Repository, service: Service) -> None:
