@@ -23,7 +23,7 @@ import polars as pl
 import yaml
 
 from burnish import tables
-from burnish.embedding import models, vectors
+from burnish.embedding import vectors
 from burnish.errors import InputError, run
 from burnish.evaluation import measures, scoring
 from burnish.evaluation.measures import MAIN
@@ -65,8 +65,7 @@ class Result:
 PARTS: dict[str, Callable[[Place], dict[str, Any]]] = {
     "mining": lambda _: {"mine.per_query": 0},
     "likely-answer-rule": lambda _: {"mine.max_share": 2.0},
-    "matryoshka": lambda place: {"train.widths": [models.load(place.path("models/base")).get_embedding_dimension()]},
-    "width-power": lambda _: {"train.width_power": 0.0},
+    "turn": lambda _: {"train.narrow_by": "matryoshka"},
     "mask": lambda _: {"train.false_negative_threshold": NEVER},
     "likeness": lambda _: {"train.false_negative_likeness": -1.0},
     "interpolation": lambda _: {"train.interpolation": [1.0]},

@@ -2,7 +2,7 @@
 
 Three systems over the same passages and test queries: the base model; `plain`, tuned by sentence-transformers' own
 MultipleNegativesRankingLoss in batches of 32, 3 epochs at 2e-5, nothing mined; and `burnish`, tuned as params.yaml says, on
-the same training pairs less the dev queries, which are cut from them. One recipe serves every folder. A fourth on demand:
+the same training pairs less the dev queries, which are cut from them, with the repository's general set mixed in. One recipe serves every folder. A fourth on demand:
 `documented`, the best recipe of sentence-transformers' own documentation, on plain's pairs.
 """
 
@@ -24,6 +24,7 @@ import torch
 from datasets import Dataset
 from folders import Data, data
 from numpy.typing import NDArray
+from pydantic import ConfigDict
 from quality_rows import Result, as_json, records, table
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
@@ -35,8 +36,9 @@ from burnish.embedding.teachers import Embedder, teacher
 from burnish.errors import InputError, run
 from burnish.evaluation import measures
 from burnish.evaluation.measures import MAIN
+from burnish.knobs import Knobs
 from burnish.search import retrieval
-from burnish.training import devset, mining, objectives, rounds
+from burnish.training import devset, mixing, negatives, objectives, rounds
 from burnish.training.masks import Suspicion
 from burnish.training.mining import Rule
 from burnish.training.parts import Part
@@ -59,6 +61,16 @@ class Settings:
     guide: str
     teacher: str
     rounds: int
+    general: Data  # the repository's general set
+    general_share: float  # training queries of it for each of the folder's
+
+
+class Paths(Knobs):
+    """What is looked at of the section `paths`."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    general: str
 
 
 Tuned = tuple[SentenceTransformer, float]  # a model, and the seconds that its making took
@@ -146,24 +158,22 @@ def by_documentation(folder: Path, given: Data, settings: Settings) -> Tuned:
 
 
 def burnished(folder: Path, given: Data, settings: Settings) -> Tuned:
-    """This repository's recipe; its seconds count the base's vectors, mining and the dev measures in."""
+    """This repository's recipe, its general set mixed in; its seconds count the base's vectors, mining and the dev measures in."""
     model = models.load(folder)
     start = time.perf_counter()
-    queries = given.of("train", "dev")
-    asked, stored = vectors(model, queries, given.passages)
-    is_train = (queries["split"] == "train").to_numpy()
-    rule = settings.rule(queries, given.qrels)
-    mined = mining.from_tables(
-        queries.filter(is_train),
-        given.passages,
-        given.qrels,
-        query_vectors=asked[is_train],
-        passage_vectors=stored,
-        rule=rule,
-    )
-    known = dict(zip(queries["query_id"], asked, strict=True))
-    parts = {"domain": Part(queries, given.passages, stored)}
-    dev = devset.dev_set(queries, given.qrels, given.passages, stored, known, per_query=settings.dev_pool)
+    sets = {"domain": given, "general": settings.general}
+    asked = {"domain": given.of("train", "dev"), "general": general_queries(given, settings)}
+    qrels = pl.concat([one.qrels for one in sets.values()])
+    known: dict[str, Vectors] = {}
+    parts, devs = {}, {}
+    for name, one in sets.items():
+        queries = asked[name]
+        own, stored = vectors(model, queries, one.passages)
+        known |= dict(zip(queries["query_id"], own, strict=True))
+        parts[name] = Part(queries, one.passages, stored)
+        devs[name] = devset.dev_set(queries, qrels, one.passages, stored, known, per_query=settings.dev_pool)
+    rule = settings.rule(pl.concat(asked.values()), qrels)
+    mined, _ = negatives.of_parts(parts, qrels, known, rule, None)
     with tempfile.TemporaryDirectory() as out:
         store = Path(out) / "vectors"
         guide = Embedder.at(models.located(settings.guide, "train.guide"), store) if settings.guide != "base" else None
@@ -172,8 +182,8 @@ def burnished(folder: Path, given: Data, settings: Settings) -> Tuned:
         )
         recipe = replace(settings.recipe, guide=guide.digest if guide else "base", teacher=taught.digest if taught else "")
         found = rounds.trained(
-            Material(folder, parts, given.qrels, known, (dev, None), settings.suspicion, guide, taught),
-            mined.rows,
+            Material(folder, parts, qrels, known, (devs["domain"], devs["general"]), settings.suspicion, guide, taught),
+            mined,
             recipe,
             rounds=settings.rounds,
             miner=Miner(rule, None, store),
@@ -182,6 +192,14 @@ def burnished(folder: Path, given: Data, settings: Settings) -> Tuned:
     seconds = time.perf_counter() - start
     click.echo(f"{given.name}: {found.summary}", err=True)
     return found.model, seconds
+
+
+def general_queries(given: Data, settings: Settings) -> pl.DataFrame:
+    """Those of the general set that go with the folder's: its dev queries, and as many for training as the share comes to."""
+    train, dev = settings.general.of("train"), settings.general.of("dev")
+    count = round(settings.general_share * given.of("train").height)
+    chosen = mixing.general_chosen(train["query_id"].to_list(), count)
+    return pl.concat([train.filter(pl.col("query_id").is_in(chosen)), dev])
 
 
 SYSTEMS: dict[str, Callable[[Path, Data, Settings], Tuned]] = {
@@ -193,19 +211,31 @@ SYSTEMS: dict[str, Callable[[Path, Data, Settings], Tuned]] = {
 USUAL = ("base", "plain", "burnish")
 
 
-def stage_knobs(params: Path, stage: str) -> Any:
-    """The section `stage` of the params file, checked by the stage's own knobs."""
-    kind = runpy.run_path(str(ROOT / "stages" / f"{stage}.py"))[f"{stage.capitalize()}Knobs"]
-    return knobs.section(params, stage, kind)
+def stage(name: str) -> dict[str, Any]:
+    """What a stage's script defines."""
+    return runpy.run_path(str(ROOT / "stages" / f"{name}.py"))
+
+
+def stage_knobs(params: Path, name: str) -> Any:
+    """The section `name` of the params file, checked by the stage's own knobs."""
+    return knobs.section(params, name, stage(name)[f"{name.capitalize()}Knobs"])
 
 
 def settings(params: Path, seed: int) -> Settings:
-    """The knobs of mining and training in the params file, with another seed."""
+    """The knobs of mixing, mining and training in the params file, with another seed, and the general set that they name."""
     mine, train = stage_knobs(params, "mine"), stage_knobs(params, "train")
     if mine.denoise.model:
         raise InputError('mine.denoise: this benchmark mines without it; set its model to ""')
-    others = (train.guide, train.teacher, train.rounds)
+    others = (train.guide, train.teacher, train.rounds, general_set(params), stage_knobs(params, "mix").general_share)
     return Settings(mine.rule, replace(train.recipe(), seed=seed), train.suspicion(), train.dev_pool, *others)
+
+
+def general_set(params: Path) -> Data:
+    """The general set of the pipeline, which keeps general language in training and watches over it in the dev measure."""
+    chosen = stage_knobs(params, "collect")
+    folder = ROOT / knobs.section(params, "paths", Paths).general
+    found, _ = stage("collect")["general_of"](chosen.general, chosen.nanobeir, folder)
+    return Data("general", found.passages, found.judged.queries, found.judged.qrels)
 
 
 def fetch(params: Path, model: str | None, out: Path) -> None:

@@ -124,7 +124,7 @@ def peers(folder: Path, work: Job, *, defaults: bool) -> tuple[SentenceTransform
             model=model,
             args=arguments,
             train_dataset=columns,
-            loss=MatryoshkaLoss(model, inner, matryoshka_dims=list(recipe.widths)),
+            loss=MatryoshkaLoss(model, inner, matryoshka_dims=list(recipe.trained_for(model.get_embedding_dimension() or 0))),
         )
         side.train()
         return model, sides.CLOCKS[work.clock]() - start

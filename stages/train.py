@@ -22,7 +22,7 @@ from burnish.training.masks import Suspicion
 from burnish.training.mining import Rule
 from burnish.training.negatives import relevance
 from burnish.training.rounds import Material, Miner
-from burnish.training.trainer import Recipe
+from burnish.training.trainer import Narrowing, Recipe
 
 
 class LaunchKnobs(Knobs):
@@ -53,6 +53,7 @@ class TrainKnobs(Knobs):
     warmup_share: Annotated[float, Field(ge=0, lt=1)]
     scale: Annotated[float, Field(gt=0, le=1000)]
     widths: Annotated[list[Annotated[int, Field(ge=8)]], Field(min_length=1)]
+    narrow_by: Narrowing
     width_power: Annotated[float, Field(ge=0, le=4)]
     max_tokens: Annotated[int, Field(ge=16)]
     false_negative_threshold: Annotated[float, Field(gt=0)]

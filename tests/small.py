@@ -211,6 +211,7 @@ KNOBS: dict[str, Any] = {
     "train.min_steps": 0,
     "train.batch_size": 8,
     "train.widths": [384, 128, 64],
+    "train.narrow_by": "matryoshka",  # the turn takes as long for a handful of passages as for thousands
     "train.max_tokens": 64,
     "train.dev_pool": 4,
     "train.patience": 100,  # no early stop: the steps can be counted

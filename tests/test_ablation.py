@@ -154,7 +154,7 @@ def test_a_built_repository_is_taken_apart(tmp_path: Path, base_model: Path, sta
     assert stage("mix", params=params, **mixed) == 0
     before = contents(tmp_path)
 
-    names = ("extractive", "general", "mining", "matryoshka")
+    names = ("extractive", "general", "mining", "turn")
     flags = [part for name in names for part in ("--without", name)]
     result = CliRunner().invoke(ablation.main, ["--root", str(tmp_path), *flags, "--json"], catch_exceptions=False)
     rows = {row["variant"]: row for row in map(json.loads, result.stdout.splitlines())}

@@ -41,7 +41,7 @@ def test_each_query_has_an_answer_and_a_judged_pool() -> None:
     assert each["judged"].min() >= 10
 
 
-@pytest.mark.parametrize(("split", "least"), [("train", 550), ("dev", 150), ("test", 550)])
+@pytest.mark.parametrize(("split", "least"), [("train", 1100), ("dev", 290), ("test", 790)])
 def test_general_questions_are_many(split: str, least: int) -> None:
     """Each with an answer in the collection, no pair twice."""
     passages = set(table("collection.tsv", ["passage_id", "text"])["passage_id"])

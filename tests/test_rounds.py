@@ -147,6 +147,19 @@ def test_killed_rounds_go_on_to_the_same_end(
     assert len(calls) == 3  # one a round, and the one that was killed
 
 
+def test_after_the_last_round_the_space_is_turned(material: Material, tmp_path: Path) -> None:
+    """By the knob alone: the same training, and the same cosines; narrow vectors are others, and the summary tells what was won."""
+    plain, turned = (replace(QUICK, widths=(32,), narrow_by="matryoshka"), replace(QUICK, widths=(32, 16), narrow_by="turn"))
+    weights, summary = run(material, tmp_path / "plain", count=1, recipe=plain)
+    others, told = run(material, tmp_path / "turned", count=1, recipe=turned)
+    layer = set(others) - set(weights)
+    assert [others[name].shape for name in layer] == [(32, 32)]
+    assert same(others, weights)
+    assert told["turn"]["after"] < told["turn"]["before"]
+    assert (told["turn"]["passages"], told["turn"]["queries"]) == (len(SUBJECTS), 2 * len(SUBJECTS))
+    assert "turn" not in summary
+
+
 def test_a_cross_encoder_teaches(material: Material, base_model: Path, tmp_path: Path) -> None:
     """GPL: a cross-encoder that was trained on the pairs; the student's dev measure rises, from scores alone."""
     judge = trained_judge(cross_encoder(tmp_path / "judge", base_model), tmp_path)

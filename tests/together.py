@@ -36,6 +36,7 @@ def train(base: Path, out: Path, job: dict[str, Any]) -> None:
         "warmup_share": 0.1,
         "scale": 20.0,
         "widths": [32, 16],
+        "narrow_by": "matryoshka",
         "width_power": 0.0,
         "max_tokens": 32,
         "interpolation": [1.0],

@@ -1,7 +1,7 @@
 """The training set: which queries are trained on, which are held out, and why any was dropped."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -287,6 +287,11 @@ def _general_asked(train: pl.DataFrame, rule: MixRule) -> int:
 
 
 def _surplus_general(train: pl.DataFrame, asked: int) -> set[str]:
-    """General queries beyond the number asked for, chosen by a hash of their id."""
+    """General queries beyond the number asked for."""
     general = train.filter(pl.col("origin") == "general")["query_id"].to_list()
-    return set(sorted(general, key=lambda one: hashlib.sha256(one.encode()).hexdigest())[asked:])
+    return set(general) - set(general_chosen(general, asked))
+
+
+def general_chosen(query_ids: Sequence[str], count: int) -> list[str]:
+    """The general queries that are trained on: `count` of them, by a hash of their ids, so that more keep the fewer's choice."""
+    return sorted(query_ids, key=lambda one: hashlib.sha256(one.encode()).hexdigest())[:count]

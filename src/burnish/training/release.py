@@ -92,7 +92,7 @@ def manifest(
         data: the files it was trained on, by name; their sha256 goes in.
         code: the digest of the code of `train`, as it stood when the weights were made, and of `export`.
         params: the knobs that it was made by, by section.
-        widths: the widths that the model was trained for.
+        widths: those that its vectors may be cut to.
     """
     return {
         "format": 1,
@@ -119,7 +119,7 @@ tags: [sentence-transformers, feature-extraction, retrieval, burnish]
 
 # A retrieval model tuned by burnish
 
-Fine-tuned from `{found["base"]["model"]}` for retrieval in one domain. Widths that it was trained for (Matryoshka): {widths}.
+Fine-tuned from `{found["base"]["model"]}` for retrieval in one domain. Widths that its vectors may be cut to (Matryoshka): {widths}.
 
 ```python
 from sentence_transformers import SentenceTransformer

@@ -14,7 +14,7 @@ from burnish import atomic, tables
 from burnish.arrays import Vectors
 from burnish.embedding import models
 from burnish.embedding.teachers import Embedder, Teacher
-from burnish.training import guidance, negatives, objectives, processes, trainer
+from burnish.training import guidance, negatives, objectives, processes, rotation, trainer
 from burnish.training.devset import DevMeasure, DevSet
 from burnish.training.masks import Suspicion
 from burnish.training.mining import Rule, TextRelevance
@@ -130,7 +130,17 @@ def trained(
         jobs.append(job)
         if number < rounds:
             mined, counts = processes.shared(partial(miner.negatives, material, model, job / "tuned"))
+    if (narrow := recipe.turned_for(model.get_embedding_dimension() or 0)) and processes.first():
+        summary["turn"] = _turned(model, material.parts["domain"], narrow, recipe)
     return Outcome(model, found.points, summary | ({"rounds": told} if rounds > 1 else {}), list(dict.fromkeys(jobs)))
+
+
+def _turned(model: SentenceTransformer, domain: Part, widths: Sequence[int], recipe: Recipe) -> dict[str, float]:
+    """Turn the model's vectors for `widths`, by the domain's passages and training queries."""
+    asked = domain.queries.filter(pl.col("split") == "train")["text"].to_list()
+    return rotation.turn(
+        model, tables.embedded_text(domain.passages), asked, widths=widths, scale=recipe.scale, seed=recipe.seed
+    )
 
 
 def _digest(dev: Sequence[DevSet | None]) -> str:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ from burnish.training.rows import TrainingSet
 _SMALLEST_BATCH = 32  # below it in-batch negatives run out; passes repeat instead
 _TOKENIZERS = 4  # processes that tokenize the next batches while a GPU computes
 _FINISHED = "finished.json"  # the trainer's log, once a job has come to its end
+Narrowing = Literal["turn", "matryoshka", "both"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Recipe:
     warmup_share: float
     scale: float
     widths: tuple[int, ...]
+    narrow_by: Narrowing
     width_power: float
     max_tokens: int
     interpolation: tuple[float, ...]
@@ -58,6 +60,14 @@ class Recipe:
     hardness: Hardness = "none"
     hardness_strength: float = 0.0
     lora_rank: int = 0
+
+    def turned_for(self, full: int) -> list[int]:
+        """The widths that the vector space is turned for after training, of a model with `full` dimensions."""
+        return [width for width in self.widths if width < full] if self.narrow_by in ("turn", "both") else []
+
+    def trained_for(self, full: int) -> Sequence[int]:
+        """The widths whose losses are summed."""
+        return self.widths if self.narrow_by in ("matryoshka", "both") else (full,)
 
     def fitted_to(self, rows: int) -> "Recipe":
         """The recipe for so many rows: few of them lack steps, so batches shrink, down to 32, and then passes repeat.
@@ -173,7 +183,7 @@ def trained(
         model=model,
         args=arguments,
         train_dataset=rows,
-        loss=objectives.loss(model, objective, recipe.widths, recipe.width_power),
+        loss=objectives.loss(model, objective, recipe.trained_for(model.get_embedding_dimension() or 0), recipe.width_power),
         callbacks=[referee],
     )
     trainer.adapters = lora
