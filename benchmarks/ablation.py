@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,14 +61,14 @@ class Result:
     seconds: float
 
 
-# The parts of the recipe, and the knobs of a training without them.
-PARTS: dict[str, Callable[[Place], dict[str, Any]]] = {
-    "mining": lambda _: {"mine.per_query": 0},
-    "likely-answer-rule": lambda _: {"mine.max_share": 2.0},
-    "turn": lambda _: {"train.narrow_by": "matryoshka"},
-    "mask": lambda _: {"train.false_negative_threshold": NEVER},
-    "likeness": lambda _: {"train.false_negative_likeness": -1.0},
-    "interpolation": lambda _: {"train.interpolation": [1.0]},
+# The parts of the recipe, and the knobs of a training without them. The turn for narrow widths is none of them: it leaves the full
+# width, which is judged here, as it is.
+PARTS: dict[str, dict[str, Any]] = {
+    "mining": {"mine.per_query": 0},
+    "likely-answer-rule": {"mine.max_share": 2.0},
+    "mask": {"train.false_negative_threshold": NEVER},
+    "likeness": {"train.false_negative_likeness": -1.0},
+    "interpolation": {"train.interpolation": [1.0]},
 }
 
 
@@ -81,7 +81,7 @@ def changes(place: Place, name: str) -> dict[str, Any]:
     if name in ORIGINS:
         return {f"mix.weights.{name}": 0.0}
     knob, changed, value = name.partition("=")
-    knobs = {knob: yaml.safe_load(value)} if changed else PARTS[name](place)
+    knobs = {knob: yaml.safe_load(value)} if changed else PARTS[name]
     if all(_knob(place, one) == two for one, two in knobs.items()):
         raise InputError(f"{name}: the recipe is so already; choose another variant")
     return knobs
@@ -247,7 +247,7 @@ def _is_used(place: Place, name: str) -> bool:
     """Whether the recipe has a part; the rule for mined negatives is none where nothing is mined."""
     if name == "likely-answer-rule" and not _knob(place, "mine.per_query"):
         return False
-    return any(_knob(place, one) != two for one, two in PARTS[name](place).items())
+    return any(_knob(place, one) != two for one, two in PARTS[name].items())
 
 
 def _used(place: Place) -> dict[str, int]:

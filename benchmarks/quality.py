@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ class Settings:
     guide: str
     teacher: str
     rounds: int
-    general: Data  # the repository's general set
+    general: Callable[[], Data]  # the repository's general set, read when it is first needed
     general_share: float  # training queries of it for each of the folder's
 
 
@@ -161,7 +162,7 @@ def burnished(folder: Path, given: Data, settings: Settings) -> Tuned:
     """This repository's recipe, its general set mixed in; its seconds count the base's vectors, mining and the dev measures in."""
     model = models.load(folder)
     start = time.perf_counter()
-    sets = {"domain": given, "general": settings.general}
+    sets = {"domain": given, "general": settings.general()}
     asked = {"domain": given.of("train", "dev"), "general": general_queries(given, settings)}
     qrels = pl.concat([one.qrels for one in sets.values()])
     known: dict[str, Vectors] = {}
@@ -172,7 +173,7 @@ def burnished(folder: Path, given: Data, settings: Settings) -> Tuned:
         known |= dict(zip(queries["query_id"], own, strict=True))
         parts[name] = Part(queries, one.passages, stored)
         devs[name] = devset.dev_set(queries, qrels, one.passages, stored, known, per_query=settings.dev_pool)
-    rule = settings.rule(pl.concat(asked.values()), qrels)
+    rule = settings.rule(pl.concat(asked.values(), how="diagonal"), qrels)
     mined, _ = negatives.of_parts(parts, qrels, known, rule, None)
     with tempfile.TemporaryDirectory() as out:
         store = Path(out) / "vectors"
@@ -196,7 +197,7 @@ def burnished(folder: Path, given: Data, settings: Settings) -> Tuned:
 
 def general_queries(given: Data, settings: Settings) -> pl.DataFrame:
     """Those of the general set that go with the folder's: its dev queries, and as many for training as the share comes to."""
-    train, dev = settings.general.of("train"), settings.general.of("dev")
+    train, dev = settings.general().of("train"), settings.general().of("dev")
     count = round(settings.general_share * given.of("train").height)
     chosen = mixing.general_chosen(train["query_id"].to_list(), count)
     return pl.concat([train.filter(pl.col("query_id").is_in(chosen)), dev])
@@ -226,7 +227,9 @@ def settings(params: Path, seed: int) -> Settings:
     mine, train = stage_knobs(params, "mine"), stage_knobs(params, "train")
     if mine.denoise.model:
         raise InputError('mine.denoise: this benchmark mines without it; set its model to ""')
-    others = (train.guide, train.teacher, train.rounds, general_set(params), stage_knobs(params, "mix").general_share)
+    mix = stage_knobs(params, "mix")
+    share = mix.general_share if mix.weights.general else 0.0
+    others = (train.guide, train.teacher, train.rounds, cache(partial(general_set, params)), share)
     return Settings(mine.rule, replace(train.recipe(), seed=seed), train.suspicion(), train.dev_pool, *others)
 
 
@@ -251,7 +254,7 @@ def based(params: Path, model: str | None, chosen: Settings) -> Iterator[Path]:
     """A folder with the base model, for as long as it is needed; what trainers print goes to standard error meanwhile.
 
     Raises:
-        InputError: the recipe trains for a width that the model does not have.
+        InputError: the recipe names a width that the model does not have.
     """
     with tempfile.TemporaryDirectory() as temporary, redirect_stdout(sys.stderr):
         folder = Path(temporary) / "base"

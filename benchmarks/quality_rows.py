@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from burnish.evaluation import measures
 from burnish.evaluation.measures import MAIN
 
-NARROWED = ("documented", "burnish")  # the systems that are trained for narrower widths
+NARROWED = ("documented", "burnish")  # the systems that are made for narrower widths
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def records(
 ) -> list[dict[str, Any]]:
     """One row a system: its mean, its seconds and, where plain is there too, its difference to plain with interval and p.
 
-    Further, each where it is known: its difference to the documented recipe; for systems that are trained for widths, the share
+    Further, each where it is known: its difference to the documented recipe; for systems that are made for narrower widths, the share
     of the full width's nDCG@10 that each keeps; nDCG@10 on the general folder, and how far it moved from the base's, `before`.
     """
     rows = []

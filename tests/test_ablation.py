@@ -40,10 +40,8 @@ def place(root: Path, used: dict[str, int], per_query: int = 1) -> Place:
 
 
 @pytest.mark.parametrize("name", [*ablation.PARTS, *ablation.ORIGINS])
-def test_every_variant_is_knobs_and_another_recipe(tmp_path: Path, base_model: Path, name: str) -> None:
+def test_every_variant_is_knobs_and_another_recipe(tmp_path: Path, name: str) -> None:
     """The stages accept its params, which differ from the repository's in one knob."""
-    (tmp_path / "models").mkdir()
-    (tmp_path / "models/base").symlink_to(base_model)
     given = place(tmp_path, {})
     changes = ablation.changes(given, name)
     assert len(changes) == 1
@@ -66,15 +64,12 @@ def test_a_variant_that_changes_nothing_is_told(tmp_path: Path) -> None:
     assert ablation.changes(given, "mine.per_query=2") == {"mine.per_query": 2}
 
 
-def test_variants_are_what_is_there(tmp_path: Path, base_model: Path) -> None:
+def test_variants_are_what_is_there(tmp_path: Path) -> None:
     """Each origin that is trained on and each part that is used; an origin without a query would measure nothing."""
     given = place(tmp_path, {"synthetic": 9, "general": 3})
-    (tmp_path / "models").mkdir()
-    (tmp_path / "models/base").symlink_to(base_model)
     assert ablation.variants(given, ()) == ["general", "synthetic", *ablation.PARTS]
     assert ablation.variants(Place(tmp_path, ROOT / "params.yaml"), ()) == ["general", "synthetic", *ablation.PARTS]
     many = place(tmp_path / "many", {"synthetic": 9000})
-    (tmp_path / "many/models").symlink_to(tmp_path / "models")
     unmined = Place(many.root, ROOT / "params.yaml")
     assert ablation.variants(unmined, ())[1:] == [one for one in ablation.PARTS if one not in {"mining", "likely-answer-rule"}]
     assert ablation.variants(given, ("mining",)) == ["mining"]
@@ -154,7 +149,7 @@ def test_a_built_repository_is_taken_apart(tmp_path: Path, base_model: Path, sta
     assert stage("mix", params=params, **mixed) == 0
     before = contents(tmp_path)
 
-    names = ("extractive", "general", "mining", "turn")
+    names = ("extractive", "general", "mining", "mask")
     flags = [part for name in names for part in ("--without", name)]
     result = CliRunner().invoke(ablation.main, ["--root", str(tmp_path), *flags, "--json"], catch_exceptions=False)
     rows = {row["variant"]: row for row in map(json.loads, result.stdout.splitlines())}

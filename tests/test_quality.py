@@ -15,6 +15,7 @@ from burnish.embedding import models
 from burnish.errors import InputError
 from burnish.evaluation import measures
 from burnish.search.retrieval import truncated
+from burnish.training import mixing
 from conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -87,6 +88,22 @@ def test_few_queries_that_share_answers_are_mined_for(queries: int, answers: int
 def test_a_number_of_negatives_is_what_it_says(params: Path) -> None:
     """Whatever the queries."""
     assert quality.settings(params, 7).rule(*asked(30, 30)).per_query == 1
+
+
+def test_general_pairs_are_mixed_in_by_the_share(params: Path, beir: Path) -> None:
+    """One for each ten of the folder's training queries, those that `mix` would take, and every general dev query."""
+    small.edit(params, {"mix.general_share": 0.1})
+    chosen = quality.settings(params, 7)
+    given, everyday = data(beir), chosen.general()
+    found = quality.general_queries(given, chosen)
+    count = round(0.1 * given.of("train").height)
+    wanted = mixing.general_chosen(everyday.of("train")["query_id"].to_list(), count)
+    assert count > 0
+    assert set(found.filter(pl.col("split") == "train")["query_id"]) == set(wanted)
+    assert found.filter(pl.col("split") == "dev").height == 2
+    assert {*found["origin"]} == {"general"}
+    small.edit(params, {"mix.weights.general": 0.0})
+    assert set(quality.general_queries(given, quality.settings(params, 7))["split"]) == {"dev"}
 
 
 def test_train_and_test_alone_are_read(beir: Path) -> None:

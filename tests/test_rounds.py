@@ -148,16 +148,31 @@ def test_killed_rounds_go_on_to_the_same_end(
 
 
 def test_after_the_last_round_the_space_is_turned(material: Material, tmp_path: Path) -> None:
-    """By the knob alone: the same training, and the same cosines; narrow vectors are others, and the summary tells what was won."""
+    """By the knob alone: the same training, one more layer, which is orthogonal, and the summary tells what was won."""
     plain, turned = (replace(QUICK, widths=(32,), narrow_by="matryoshka"), replace(QUICK, widths=(32, 16), narrow_by="turn"))
     weights, summary = run(material, tmp_path / "plain", count=1, recipe=plain)
     others, told = run(material, tmp_path / "turned", count=1, recipe=turned)
     layer = set(others) - set(weights)
-    assert [others[name].shape for name in layer] == [(32, 32)]
+    (added,) = (others[name] for name in layer)
+    assert added @ added.T == pytest.approx(torch.eye(32).numpy(), abs=1e-4)
     assert same(others, weights)
     assert told["turn"]["after"] < told["turn"]["before"]
     assert (told["turn"]["passages"], told["turn"]["queries"]) == (len(SUBJECTS), 2 * len(SUBJECTS))
     assert "turn" not in summary
+
+
+@pytest.mark.parametrize(
+    ("narrow_by", "trained", "turned"),
+    [("turn", (32,), [16]), ("matryoshka", (32, 16), []), ("both", (32, 16), [16])],
+)
+def test_narrow_widths_are_made_by_one_or_both(
+    narrow_by: trainer.Narrowing, trained: tuple[int, ...], turned: list[int]
+) -> None:
+    """A turn trains the full width alone, whatever widths are named; no narrower width, no turn."""
+    recipe = replace(RECIPE, widths=(32, 16), narrow_by=narrow_by)
+    assert tuple(recipe.trained_for(32)) == trained
+    assert recipe.turned_for(32) == turned
+    assert replace(recipe, widths=(32,)).turned_for(32) == []
 
 
 def test_a_cross_encoder_teaches(material: Material, base_model: Path, tmp_path: Path) -> None:

@@ -267,6 +267,23 @@ def test_of_several_interpolations_dev_data_choose(small: Path, tmp_path: Path) 
     assert found.mixtures[0.5]["score"] > found.mixtures[0.75]["score"] > found.mixtures[1.0]["score"]
 
 
+def test_what_is_measured_on_the_way_is_mixed(small: Path, tmp_path: Path) -> None:
+    """By the largest share; the weights that go on are the training's own, so a measure changes nothing of what is trained."""
+    base = models.load(small, "cpu").state_dict()
+    seen: list[dict[str, Tensor]] = []
+
+    def keeping(one: SentenceTransformer) -> dict[str, float]:
+        seen.append({name: value.clone() for name, value in one.state_dict().items()})
+        return {"score": float(len(seen))}
+
+    recipe = replace(RECIPE, epochs=1, evaluations=1)
+    whole, _ = run(small, tmp_path / "whole", keeping, replace(recipe, interpolation=(1.0,)))
+    seen.clear()
+    run(small, tmp_path / "half", keeping, replace(recipe, interpolation=(0.25, 0.5)))
+    assert same(seen[1], trainer.interpolated(base, whole, 0.5))
+    assert not same(seen[1], whole)
+
+
 def test_interpolation_is_a_straight_line() -> None:
     """0.25 of the way from 0 to 8 is 2; whole numbers are the tuned model's."""
     base, tuned = ({"w": torch.tensor([one]), "n": torch.tensor([int(one)])} for one in (0.0, 8.0))

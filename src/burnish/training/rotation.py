@@ -1,7 +1,7 @@
 """A turn of the vector space after which its first dimensions tell the most: narrow vectors keep more, the full width stays as it is.
 
 A cosine does not change when all vectors are turned alike, so nothing is lost at full width, whatever the turn. The turn is learnt
-from the tuned model's own vectors: what cut vectors find shall be what whole ones find. No judgment is needed, so a whole corpus
+from the tuned model's own vectors: what cut vectors find shall be what whole ones find. No judgment is needed, so a sample of the corpus
 teaches it, where the Matryoshka loss has the training pairs alone, and it takes nothing from what those teach the full width.
 """
 
@@ -21,48 +21,42 @@ from burnish.embedding import encoding
 
 _STEPS = 200
 _LEARNING_RATE = 0.01
+_SCALE = 20.0  # inverse temperature of the rankings that are compared; 50 looks at too few passages (LOG.md)
 _ROWS = 128  # of a step: passages that ask like queries, and as many queries
-_CANDIDATES = 2048  # passages that a step ranks
-_MOST_PASSAGES = 8192  # that the turn is learnt from
+_CANDIDATES = 1024  # passages that a step ranks
+_MOST = 2048  # passages, and queries, that the turn is learnt from; more keep hardly more and take longer (LOG.md)
 _SAME = 0.9999  # cosine from which a passage is the one that asks, or its copy
 
 
 def turn(
-    model: SentenceTransformer,
-    passages: Sequence[str],
-    queries: Sequence[str],
-    *,
-    widths: Sequence[int],
-    scale: float,
-    seed: int,
+    model: SentenceTransformer, passages: Sequence[str], queries: Sequence[str], *, widths: Sequence[int], seed: int
 ) -> dict[str, float]:
-    """Turn the vectors of `model`, in place, by one more layer before its last normalisation.
+    """Turn the vectors of `model`, in place, by one more layer.
 
     Args:
         model: any.
-        passages: of the corpus, as they are embedded; of more than 8,192 that many are drawn.
-        queries: training queries; there may be none.
+        passages: of the corpus, as they are embedded; of more than 2,048 that many are drawn.
+        queries: training queries, drawn alike; there may be none.
         widths: those that shall keep the most.
-        scale: inverse temperature of the rankings that are compared.
         seed: of what is drawn.
 
     Returns:
-        the loss before and after: by how much the ranking of cut vectors departs from that of whole ones, in nats, summed over `widths`.
+        how many passages and queries it was learnt from, and by how much the rankings of cut vectors depart from those of whole
+        ones, in nats, summed over `widths`, before and after.
     """
-    draw = np.random.default_rng(seed)
-    chosen = draw.permutation(len(passages))[:_MOST_PASSAGES].tolist()
     bf16 = encoding.bf16_is_faster(model.device)
-    found = encoding.encoder(model, "passage", bf16=bf16)([passages[one] for one in sorted(chosen)])
-    asked = encoding.encoder(model, "query", bf16=bf16)(queries)
-    axes, losses = learnt_axes(found, asked, widths=widths, scale=scale, seed=seed, device=model.device)
+    found = encoding.encoder(model, "passage", bf16=bf16)(_drawn(passages, seed))
+    asked = encoding.encoder(model, "query", bf16=bf16)(_drawn(queries, seed))
+    device = model.device if model.device.type == "cuda" else torch.device("cpu")  # Apple's GPUs cannot solve
+    axes, before, after = learnt_axes(found, asked, widths=widths, seed=seed, device=device)
     _append(model, axes)
-    return {"passages": len(found), "queries": len(asked), "before": losses[0], "after": losses[-1]}
+    return {"passages": len(found), "queries": len(asked), "before": before, "after": after}
 
 
 def learnt_axes(
-    passages: Vectors, queries: Vectors, *, widths: Sequence[int], scale: float, seed: int, device: torch.device
-) -> tuple[Vectors, list[float]]:
-    """The turn, shape (dimensions, dimensions), one axis a row, and the loss before and after it was learnt.
+    passages: Vectors, queries: Vectors, *, widths: Sequence[int], seed: int, device: torch.device
+) -> tuple[Vectors, float, float]:
+    """The turn, shape (dimensions, dimensions), one axis a row, and the departure of the vectors as they are and as they become.
 
     From the principal axes on, by gradient descent among the orthogonal matrices (Cayley's map).
 
@@ -70,7 +64,6 @@ def learnt_axes(
         passages: unit vectors, shape (passages, dimensions).
         queries: unit vectors, shape (queries, dimensions).
         widths: those that shall keep the most.
-        scale: inverse temperature of the rankings that are compared.
         seed: of what is drawn.
         device: where it is computed.
     """
@@ -78,20 +71,18 @@ def learnt_axes(
     layer = orthogonal(torch.nn.Linear(count, count, bias=False, device=device), orthogonal_map="cayley")
     layer.weight = torch.from_numpy(principal_axes(passages)).to(device)
     found, asked = (torch.from_numpy(one).to(device) for one in (passages, queries))
-    held = next(iter(_batches(found, asked, seed=seed, steps=1)))
     optimizer = torch.optim.Adam(layer.parameters(), lr=_LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=_STEPS)
-    with torch.no_grad():
-        losses = [_departure(layer, *held, widths=widths, scale=scale).item()]
-    for batch in _batches(found, asked, seed=seed + 1, steps=_STEPS):
+    for batch in _batches(found, asked, seed=seed, steps=_STEPS):
         optimizer.zero_grad()
-        _departure(layer, *batch, widths=widths, scale=scale).backward()
+        _departure(layer, *batch, widths=widths).backward()
         optimizer.step()
         schedule.step()
     with torch.no_grad():
-        losses.append(_departure(layer, *held, widths=widths, scale=scale).item())
+        trial = next(_batches(found, asked, seed=seed + 1, steps=1))
+        before, after = (_departure(one, *trial, widths=widths).item() for one in (torch.nn.Identity(), layer))
         axes: Vectors = layer.weight.cpu().numpy()
-    return axes, losses
+    return axes, before, after
 
 
 def principal_axes(vectors: Vectors) -> Vectors:
@@ -107,6 +98,12 @@ def principal_axes(vectors: Vectors) -> Vectors:
     return turned
 
 
+def _drawn(texts: Sequence[str], seed: int) -> list[str]:
+    """At most 2,048 of `texts`, in their order."""
+    chosen = np.random.default_rng(seed).permutation(len(texts))[:_MOST]
+    return [texts[one] for one in np.sort(chosen).tolist()]
+
+
 def _batches(passages: Tensor, queries: Tensor, *, seed: int, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Of each step: what asks, shape (rows, dimensions), and the passages that it ranks, shape (candidates, dimensions)."""
     drawn = torch.Generator().manual_seed(seed)
@@ -115,22 +112,29 @@ def _batches(passages: Tensor, queries: Tensor, *, seed: int, steps: int) -> Ite
         yield torch.cat(asking), passages[torch.randperm(len(passages), generator=drawn)[:_CANDIDATES]]
 
 
-def _departure(turned: torch.nn.Module, asking: Tensor, ranked: Tensor, *, widths: Sequence[int], scale: float) -> Tensor:
+def _departure(turned: torch.nn.Module, asking: Tensor, ranked: Tensor, *, widths: Sequence[int]) -> Tensor:
     """Kullback-Leibler divergence of the cut vectors' rankings from the whole ones', summed over `widths`."""
     cosines = asking @ ranked.T
     itself = cosines > _SAME
-    whole = log_softmax((cosines * scale).masked_fill(itself, -scale * 1e3), dim=1)
+    whole = _ranking(cosines, itself)
     left, right = turned(torch.cat([asking, ranked])).split([len(asking), len(ranked)])
     total = torch.zeros((), device=asking.device)
     for width in widths:
-        cosines = normalize(left[:, :width], dim=1) @ normalize(right[:, :width], dim=1).T
-        cut = log_softmax((cosines * scale).masked_fill(itself, -scale * 1e3), dim=1)
+        cut = _ranking(normalize(left[:, :width], dim=1) @ normalize(right[:, :width], dim=1).T, itself)
         total = total + kl_div(cut, whole, reduction="batchmean", log_target=True)
     return total
 
 
+def _ranking(cosines: Tensor, itself: Tensor) -> Tensor:
+    """Log-probabilities of the passages, the one that asks left out."""
+    return log_softmax((_SCALE * cosines).masked_fill(itself, -1e4), dim=1)
+
+
 def _append(model: SentenceTransformer, axes: Vectors) -> None:
-    count = len(axes)
+    """Add the layer, and a normalisation where the model ended in one: its modules keep their names."""
+    count, normalised = len(axes), isinstance(model[-1], Normalize)
     layer = Dense(count, count, bias=False, activation_function=torch.nn.Identity())
     layer.linear.weight.data.copy_(torch.from_numpy(axes))
-    model.insert(len(model) - isinstance(model[-1], Normalize), layer.to(model.device))
+    model.append(layer.to(device=model.device, dtype=model.dtype))
+    if normalised:
+        model.append(Normalize())

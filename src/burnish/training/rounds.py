@@ -105,7 +105,8 @@ def trained(
 ) -> Outcome:
     """Train from the base once a round, with the negatives that the round before it found.
 
-    A killed run goes on from its last checkpoint; rounds that had ended are taken from theirs, not trained again.
+    A killed run goes on from its last checkpoint; rounds that had ended are taken from theirs, not trained again. Of several
+    processes the first alone turns its model for narrow widths, and writes it.
 
     Args:
         material: what is trained on.
@@ -130,17 +131,17 @@ def trained(
         jobs.append(job)
         if number < rounds:
             mined, counts = processes.shared(partial(miner.negatives, material, model, job / "tuned"))
-    if (narrow := recipe.turned_for(model.get_embedding_dimension() or 0)) and processes.first():
-        summary["turn"] = _turned(model, material.parts["domain"], narrow, recipe)
+    if narrow := recipe.turned_for(model.get_embedding_dimension() or 0):
+        if processes.first():
+            summary["turn"] = _turned(model, material.parts["domain"], narrow, recipe.seed)
+        processes.wait()
     return Outcome(model, found.points, summary | ({"rounds": told} if rounds > 1 else {}), list(dict.fromkeys(jobs)))
 
 
-def _turned(model: SentenceTransformer, domain: Part, widths: Sequence[int], recipe: Recipe) -> dict[str, float]:
+def _turned(model: SentenceTransformer, domain: Part, widths: Sequence[int], seed: int) -> dict[str, float]:
     """Turn the model's vectors for `widths`, by the domain's passages and training queries."""
     asked = domain.queries.filter(pl.col("split") == "train")["text"].to_list()
-    return rotation.turn(
-        model, tables.embedded_text(domain.passages), asked, widths=widths, scale=recipe.scale, seed=recipe.seed
-    )
+    return rotation.turn(model, tables.embedded_text(domain.passages), asked, widths=widths, seed=seed)
 
 
 def _digest(dev: Sequence[DevSet | None]) -> str:
