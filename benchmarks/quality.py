@@ -2,8 +2,9 @@
 
 Three systems over the same passages and test queries: the base model; `plain`, tuned by sentence-transformers' own
 MultipleNegativesRankingLoss in batches of 32, 3 epochs at 2e-5, nothing mined; and `burnish`, tuned as params.yaml says, on
-the same training pairs less the dev queries, which are cut from them, with the repository's general set mixed in. One recipe serves every folder. A fourth on demand:
-`documented`, the best recipe of sentence-transformers' own documentation, on plain's pairs.
+the same training pairs less the dev queries, which are cut from them, with the repository's general set mixed in. One recipe
+serves every folder. A fourth on demand: `documented`, the best recipe of sentence-transformers' own documentation, on plain's
+pairs.
 """
 
 import runpy

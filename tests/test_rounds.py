@@ -148,7 +148,7 @@ def test_killed_rounds_go_on_to_the_same_end(
 
 
 def test_after_the_last_round_the_space_is_turned(material: Material, tmp_path: Path) -> None:
-    """By the knob alone: the same training, one more layer, which is orthogonal, and the summary tells what was won."""
+    """By the knob alone: the same training, one more layer, which is orthogonal, and a summary of it."""
     plain, turned = (replace(QUICK, widths=(32,), narrow_by="matryoshka"), replace(QUICK, widths=(32, 16), narrow_by="turn"))
     weights, summary = run(material, tmp_path / "plain", count=1, recipe=plain)
     others, told = run(material, tmp_path / "turned", count=1, recipe=turned)
