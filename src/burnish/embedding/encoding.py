@@ -50,7 +50,7 @@ def encoder(model: "SentenceTransformer", role: Role, *, bf16: bool = False) -> 
     tokenizer, before = model.tokenizer, prompt(model, role)
 
     def encode(texts: Sequence[str]) -> Vectors:
-        computing = copy.deepcopy(model.eval()).to(torch.bfloat16) if bf16 else model.eval()
+        computing = _in_bf16(model) if bf16 else model.eval()
         full = [before + text for text in texts]
         ids = tokenizer(full, truncation=True, max_length=model.max_seq_length)["input_ids"] if full else []
         order = sorted(range(len(ids)), key=lambda at: -len(ids[at]))
@@ -78,6 +78,24 @@ def encoder(model: "SentenceTransformer", role: Role, *, bf16: bool = False) -> 
         return vectors
 
     return encode
+
+
+class _Linear(torch.nn.Linear):
+    """A linear layer in one call of oneDNN: torch's own copies the bias into the result first, an eighth of an encoding's time."""
+
+    def forward(self, texts: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = torch.ops.mkldnn._linear_pointwise(texts, self.weight, self.bias, "none", [], None)  # noqa: SLF001
+        return found
+
+
+def _in_bf16(model: "SentenceTransformer") -> "SentenceTransformer":
+    """A copy of `model` in bfloat16."""
+    copied = copy.deepcopy(model.eval()).to(torch.bfloat16)
+    if model.device.type == "cpu" and torch.cpu.get_capabilities().get("architecture") == "x86_64":
+        for layer in copied.modules():
+            if type(layer) is torch.nn.Linear:
+                layer.__class__ = _Linear
+    return copied
 
 
 def batch_tokens(device: torch.device) -> int:

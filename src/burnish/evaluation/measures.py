@@ -1,24 +1,35 @@
-"""Measures of retrieval by trec_eval's own code, and what a difference between two systems is worth."""
+"""Measures of retrieval, as trec_eval defines them, and what a difference between two systems is worth."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from ir_measures import AP, RR, R, nDCG
-from ir_measures.providers import registry
 from numpy.typing import NDArray
 
-# Name in metrics -> (measure, depth to which the run is cut before it is measured).
-MEASURES = {
-    "ndcg@5": (nDCG @ 5, 1000),
-    "ndcg@10": (nDCG @ 10, 1000),
-    "recall@1": (R @ 1, 1000),
-    "recall@5": (R @ 5, 1000),
-    "recall@10": (R @ 10, 1000),
-    "recall@100": (R @ 100, 1000),
-    "mrr@10": (RR, 10),  # trec_eval's recip_rank has no cut-off of its own
-    "map@100": (AP @ 100, 1000),
+
+def _within(depth: int, value: pl.Expr, rank: str = "rank") -> pl.Expr:
+    """The value of each answer that stands at a rank up to `depth`, 0 for any other."""
+    return pl.when(pl.col(rank) <= depth).then(value).otherwise(0.0)
+
+
+def _ndcg(depth: int) -> pl.Expr:
+    """Gains linear in the grade, as trec_eval's ndcg_cut has them."""
+    gained, best = (_within(depth, pl.col("grade") / (pl.col(rank) + 1).log(2), rank).sum() for rank in ("rank", "ideal"))
+    return gained / best
+
+
+# Of one query's answers: `grade`, `rank` (from 1; null where the run lacks it), `ideal` (its rank in a perfect run) and
+# `place` (how many answers the run has up to it).
+MEASURES: dict[str, pl.Expr] = {
+    "ndcg@5": _ndcg(5),
+    "ndcg@10": _ndcg(10),
+    "recall@1": _within(1, pl.lit(1.0)).mean(),
+    "recall@5": _within(5, pl.lit(1.0)).mean(),
+    "recall@10": _within(10, pl.lit(1.0)).mean(),
+    "recall@100": _within(100, pl.lit(1.0)).mean(),
+    "mrr@10": _within(10, 1 / pl.col("rank")).max(),
+    "map@100": _within(100, pl.col("place") / pl.col("rank")).mean(),
 }
 MAIN = "ndcg@10"
 RECALL_DEPTHS = (1, 2, 3, 5, 10, 20, 50, 100)
@@ -56,41 +67,39 @@ def of_unit(qrels: pl.DataFrame, passages: pl.DataFrame, *, by_document: bool) -
 def by_query(run: pl.DataFrame, qrels: pl.DataFrame, names: Sequence[str] = tuple(MEASURES)) -> pl.DataFrame:
     """Each measure of each query, one column a measure; a judged query that the run lacks scores 0.
 
+    What trec_eval's own code gives (the tests compare them), several times as fast: only the answers are looked at one by one.
+
     Args:
         run: columns query_id, target_id, score; of one system. Equal scores are ordered by target_id, so that a run does not
             depend on the order of its rows.
         qrels: columns query_id, target_id, grade; queries without a grade above 0 are left out.
         names: keys of MEASURES.
     """
-    answered = qrels.filter(pl.col("grade") > 0)["query_id"].unique(maintain_order=True).to_list()
-    judged = qrels.filter(pl.col("query_id").is_in(answered))
-    ranked = run.filter(pl.col("query_id").is_in(answered)).sort(
-        ["query_id", "score", "target_id"], descending=[False, True, False]
+    answers = qrels.filter(pl.col("grade") > 0).select("query_id", "target_id", "grade")
+    ranked = answers.join(_ranks(run, answers), on=["query_id", "target_id"], how="left").sort(
+        "query_id", "rank", "target_id", nulls_last=True
     )
-    ranked = ranked.with_columns(pl.int_range(pl.len()).over("query_id").alias("rank"))
-    truth: dict[str, dict[str, int]] = {}
-    for query_id, target_id, grade in judged.select("query_id", "target_id", "grade").iter_rows():
-        truth.setdefault(query_id, {})[target_id] = grade
-    columns: dict[str, dict[str, float]] = {}
-    for depth in sorted({MEASURES[name][1] for name in names}):
-        at_depth = {MEASURES[name][0]: name for name in names if MEASURES[name][1] == depth}
-        lists: dict[str, dict[str, float]] = {}
-        for query_id, target_id, rank in (
-            ranked.filter(pl.col("rank") < depth).select("query_id", "target_id", "rank").iter_rows()
-        ):
-            lists.setdefault(query_id, {})[target_id] = float(-rank)
-        for metric in registry["pytrec_eval"].iter_calc(list(at_depth), truth, lists):
-            columns.setdefault(at_depth[metric.measure], {})[metric.query_id] = metric.value
-    ids = sorted(answered)
-    return pl.DataFrame({"query_id": ids} | {name: [columns.get(name, {}).get(one, 0.0) for one in ids] for name in names})
+    ranked = ranked.with_columns(
+        pl.col("grade").rank("ordinal", descending=True).over("query_id").alias("ideal"),
+        pl.int_range(1, pl.len() + 1).over("query_id").alias("place"),
+    )
+    return ranked.group_by("query_id", maintain_order=True).agg(MEASURES[name].alias(name) for name in names)
+
+
+def _ranks(run: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
+    """The rank, from 1, of each answer that the run has: columns query_id, target_id, rank."""
+    numbers = pl.col("query_id").cast(pl.Categorical).to_physical().alias("query")  # numbers sort five times as fast as names
+    ordered = run.select(numbers, "query_id", "target_id", "score").sort(
+        ["query", "score", "target_id"], descending=[False, True, False]
+    )
+    numbered = ordered.select("query_id", "target_id", pl.int_range(1, pl.len() + 1).over("query").alias("rank"))
+    return numbered.join(answers.select("query_id", "target_id"), on=["query_id", "target_id"], how="semi")
 
 
 def recall_curve(run: pl.DataFrame, qrels: pl.DataFrame) -> dict[int, float]:
     """Mean recall at each of RECALL_DEPTHS."""
     answers = qrels.filter(pl.col("grade") > 0).select("query_id", "target_id")
-    ranked = run.sort(["query_id", "score", "target_id"], descending=[False, True, False])
-    ranked = ranked.with_columns(pl.int_range(1, pl.len() + 1).over("query_id").alias("rank"))
-    found = answers.join(ranked.select("query_id", "target_id", "rank"), on=["query_id", "target_id"], how="left")
+    found = answers.join(_ranks(run, answers), on=["query_id", "target_id"], how="left")
     within = [(pl.col("rank") <= depth).fill_null(value=False).mean().alias(str(depth)) for depth in RECALL_DEPTHS]
     means = found.group_by("query_id").agg(within).mean()
     return {depth: mean_of(means, str(depth)) for depth in RECALL_DEPTHS}
