@@ -51,6 +51,13 @@ def test_bfloat16_is_near(model: SentenceTransformer) -> None:
     assert model[0].auto_model.dtype == torch.float32
 
 
+def test_a_processor_without_the_one_call_gives_the_same(model: SentenceTransformer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where oneDNN's linear layer cannot run, torch's own computes the same vectors."""
+    here = encoding.encoder(model, "passage", bf16=True)(TEXTS)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    assert encoding.encoder(model, "passage", bf16=True)(TEXTS) == pytest.approx(here, abs=1e-6)
+
+
 def test_each_role_has_its_prompt(base_model: Path) -> None:
     """A query is given what stands before queries, a passage what stands before documents."""
     model = models.load(base_model, "cpu")

@@ -91,11 +91,17 @@ class _Linear(torch.nn.Linear):
 def _in_bf16(model: "SentenceTransformer") -> "SentenceTransformer":
     """A copy of `model` in bfloat16."""
     copied = copy.deepcopy(model.eval()).to(torch.bfloat16)
-    if model.device.type == "cpu" and torch.cpu.get_capabilities().get("architecture") == "x86_64":
+    if model.device.type == "cpu" and _one_call_here():
         for layer in copied.modules():
             if type(layer) is torch.nn.Linear:
                 layer.__class__ = _Linear
     return copied
+
+
+def _one_call_here() -> bool:
+    """Whether `_Linear` runs: on x86 processors with AVX-512, where torch has oneDNN. On others it was not tried."""
+    on_x86 = torch.cpu.get_capabilities().get("architecture") == "x86_64"
+    return bool(on_x86 and torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001
 
 
 def batch_tokens(device: torch.device) -> int:
