@@ -99,6 +99,21 @@ def test_the_order_of_rows_changes_nothing(rows: list[int], graded: list[int]) -
     assert measures.by_query(one[rows], truth[graded]).equals(measures.by_query(one, truth))
 
 
+@given(st.permutations(list(range(30))))
+@settings(max_examples=20, deadline=None)
+def test_a_run_as_a_search_gives_it_counts_as_in_any_order(rows: list[int]) -> None:
+    """Each query's rows together and the best first, equal scores in whatever order: the same values as shuffled."""
+    one = run(*((f"q{at % 3}", f"d{at}", (at % 4) / 4) for at in range(30)))
+    truth = qrels(*((f"q{at % 3}", f"d{at}", 1 + at % 2) for at in range(9)))
+    searched = one[rows].sort("query_id", "score", descending=[False, True], maintain_order=True)
+    assert measures.by_query(searched, truth).equals(measures.by_query(one, truth))
+
+
+def test_a_run_without_rows_scores_zero() -> None:
+    """A system that finds nothing at all is no error."""
+    assert measures.by_query(run(), qrels(("q", "a", 1)))["ndcg@10"].to_list() == [0.0]
+
+
 def test_a_judged_query_that_the_run_lacks_scores_zero() -> None:
     """A query without any result is not left out of the mean."""
     found = measures.by_query(ranking("q", "a"), qrels(("q", "a", 1), ("r", "a", 1)))
