@@ -99,7 +99,7 @@ def _ranked(run: pl.DataFrame, passages: pl.DataFrame, truth: pl.DataFrame, *, b
         pl.col(target).alias("target_id")
     )
     best = named.sort(["score", "passage_id"], descending=[True, False]).unique(["query_id", "target_id"], keep="first")
-    whole = best.sort(["query_id", "score", "target_id"], descending=[False, True, False])
+    whole = best.sort(["query_id", "score", "target_id"], descending=[False, True, True])
     whole = whole.select("query_id", "target_id", "passage_id", pl.int_range(1, pl.len() + 1).over("query_id").alias("place"))
     whole = whole.join(truth, on=["query_id", "target_id"], how="left").filter(
         (pl.col("place") <= _TOP) | (pl.col("grade") > 0)
