@@ -282,6 +282,7 @@ def test_what_is_measured_on_the_way_is_mixed(small: Path, tmp_path: Path) -> No
     run(small, tmp_path / "half", keeping, replace(recipe, interpolation=(0.25, 0.5)))
     assert same(seen[1], trainer.interpolated(base, whole, 0.5))
     assert not same(seen[1], whole)
+    assert len(seen) == 3  # the base's, the end's mixed by 0.5, which is not measured again, and 0.25's
 
 
 def test_interpolation_is_a_straight_line() -> None:

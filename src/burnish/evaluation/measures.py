@@ -70,8 +70,8 @@ def by_query(run: pl.DataFrame, qrels: pl.DataFrame, names: Sequence[str] = tupl
     What trec_eval's own code gives (the tests compare them), several times as fast: only the answers are looked at one by one.
 
     Args:
-        run: columns query_id, target_id, score; of one system. Equal scores are ordered by target_id, so that a run does not
-            depend on the order of its rows.
+        run: columns query_id, target_id, score; of one system. Equal scores are ordered by target_id, the last first, as trec_eval
+            does, so that a run does not depend on the order of its rows.
         qrels: columns query_id, target_id, grade; queries without a grade above 0 are left out.
         names: keys of MEASURES.
     """
@@ -151,8 +151,7 @@ def judged_share(run: pl.DataFrame, qrels: pl.DataFrame, depth: int) -> float:
     >>> judged_share(run, pl.DataFrame({"query_id": ["q"], "target_id": ["b"], "grade": [0]}), 2)
     0.5
     """
-    ranked = run.sort(["query_id", "score", "target_id"], descending=[False, True, False])
-    first = ranked.group_by("query_id", maintain_order=True).head(depth).select("query_id", "target_id")
+    first = _ordered(run).group_by("query_id", maintain_order=True).head(depth)
     known = qrels.select("query_id", "target_id", pl.lit(1.0).alias("judged"))
     found = first.join(known, on=["query_id", "target_id"], how="left").with_columns(pl.col("judged").fill_null(0.0))
     asked = qrels["query_id"].unique().implode()

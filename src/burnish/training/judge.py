@@ -61,6 +61,10 @@ class Judge(TrainerCallback):
         weights = load_file(str(self.folder / f"{_BEST}-{self._best()['step']:.0f}.safetensors"))
         return {name: weights[name].to(value.device) for name, value in model.state_dict().items()}
 
+    def best_measures(self) -> dict[str, float]:
+        """The best measure, by name."""
+        return {name: value for name, value in self._best().items() if name != "step"}
+
     def _best(self) -> dict[str, float]:
         return max(self.points, key=lambda point: (point["score"], point["step"]))
 

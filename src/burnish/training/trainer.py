@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -145,8 +145,8 @@ def trained(
     The weights kept are those of the evaluation with the highest `measure(model)["score"]`, the untrained model's
     included, mixed with the base's by that share of `recipe.interpolation` whose mixture has the highest score (WiSE-FT,
     arXiv:2109.01903). What is evaluated is mixed too, by the largest share (but for LoRA): weights as trained have lost general
-    language that the mixture gets back, so that they would be stopped too early. Dropout is off: one or two epochs of a small model do not overfit by its absence, and on CPU it took
-    30 % of the time (LOG.md).
+    language that the mixture gets back, so that they would be stopped too early. Dropout is off: one or two epochs of a small model
+    do not overfit by its absence, and on CPU it took 30 % of the time (LOG.md).
 
     Args:
         model: the base model; becomes the tuned one.
@@ -168,7 +168,8 @@ def trained(
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     rows = data.dataset()
     arguments = _arguments(model, recipe, rows, checkpoints)
-    kept = measure if lora else _mixing(base, max(recipe.interpolation), measure)
+    largest = max(recipe.interpolation)
+    kept = measure if lora else _mixing(base, largest, measure)
     referee = Judge(before, kept, checkpoints, int(arguments.save_steps), recipe.patience)
     objective = Objective(
         recipe.loss,
@@ -195,7 +196,7 @@ def trained(
     processes.wait()  # before the first may remove them
     if lora:
         lora.merge()
-    mixtures = _mixed(model, base, recipe.interpolation, measure)
+    mixtures = _mixed(model, base, recipe.interpolation, measure, {} if lora else {largest: referee.best_measures()})
     model.max_seq_length = full_length
     return Trained(learning_curve(referee.points, history), mixtures)
 
@@ -280,13 +281,17 @@ def _mixed(
     base: dict[str, Tensor],
     shares: Sequence[float],
     measure: Callable[[SentenceTransformer], dict[str, float]],
+    known: Mapping[float, dict[str, float]],
 ) -> dict[float, dict[str, float]]:
-    """Mix the model's weights with the base's by the share with the best score, the smallest of equal ones."""
+    """Mix the model's weights with the base's by the share with the best score, the smallest of equal ones.
+
+    Shares whose measures are `known` are not measured again.
+    """
     tuned = {name: value.detach().clone() for name, value in model.state_dict().items()}
     found: dict[float, dict[str, float]] = {}
     for share in sorted(shares) if len(shares) > 1 else ():
         model.load_state_dict(interpolated(base, tuned, share))
-        found[share] = processes.shared(lambda: measure(model))
+        found[share] = known.get(share) or processes.shared(lambda: measure(model))
     best = max(found, key=lambda share: found[share]["score"], default=shares[0])
     model.load_state_dict(interpolated(base, tuned, best))
     return found
