@@ -27,7 +27,7 @@ def implementation(model: SentenceTransformer) -> str:
 
 @pytest.mark.parametrize(
     ("precision", "width", "expected"),
-    [(torch.bfloat16, 64, "eager"), (torch.bfloat16, 512, "sdpa"), (None, 64, "sdpa")],
+    [(torch.bfloat16, 64, "burnish_plain"), (torch.bfloat16, 512, "sdpa"), (None, 64, "sdpa")],
 )
 def test_plain_products_serve_short_texts_in_bf16(
     model: SentenceTransformer, precision: torch.dtype | None, width: int, expected: str
